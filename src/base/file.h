@@ -1,0 +1,46 @@
+#pragma once
+// Files as bytes: read whole, or mapped read-only.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace sluice {
+
+// The whole file; kNotFound, kIo, or kTooLarge past bytes_max.
+Result<std::string> read_file(const std::string& path, size_t bytes_max = size_t{1} << 30);
+bool file_exists(const std::string& path);  // a regular file (links followed)
+bool is_directory(const std::string& path);
+
+// A read-only mapping of a whole file. The bytes live as long as the object; they are shared with every process that
+// maps the file. A file cut short while mapped raises SIGBUS on access past its end; `still_intact` detects a change.
+class MappedFile {
+ public:
+  static Result<std::shared_ptr<const MappedFile>> open(const std::string& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
+  const std::string& path() const { return path_; }
+  // False when the file at path() no longer has the size and modification time it was mapped with.
+  bool still_intact() const;
+  // Asks the kernel to read ahead, without waiting.
+  void prefetch() const;
+
+ private:
+  MappedFile() = default;
+
+  std::string path_;
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+  int64_t modified_ns_ = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,152 @@
+#include "base/thread_pool.h"
+
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <climits>
+#include <cmath>
+#include <fstream>
+#include <string>
+
+#include "base/check.h"
+
+namespace sluice {
+namespace {
+
+void futex_wait(std::atomic<uint32_t>& word, uint32_t expected) {
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
+}
+void futex_wake_all(std::atomic<uint32_t>& word) {
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+}
+void cpu_relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+int64_t now_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+// One loop at a time. `ticket` packs the loop's number (high 32 bits) and how many tasks are left to take (low 32 bits).
+// A worker that wakes late finds no task left, or another number: its compare-exchange can never take a task of a new
+// loop with what it read of the old one.
+struct ThreadPool::State {
+  alignas(64) std::atomic<uint32_t> generation{0};  // futex word: rises with every loop and at the end
+  alignas(64) std::atomic<uint64_t> ticket{0};
+  alignas(64) std::atomic<int64_t> unfinished{0};
+  std::atomic<int> sleepers{0};
+  std::atomic<bool> stop{false};
+  // Written by run() before `ticket`; what a thread read of them is right if its compare-exchange on `ticket` succeeds.
+  std::atomic<TaskFunction> function{nullptr};
+  std::atomic<const void*> context{nullptr};
+  std::atomic<uint32_t> tasks{0};
+
+  // Takes and runs tasks of loop `number` until none is left; returns how many.
+  int64_t work(uint32_t number, int thread) {
+    int64_t done = 0;
+    uint64_t seen = ticket.load();
+    while (static_cast<uint32_t>(seen >> 32) == number && static_cast<uint32_t>(seen) != 0) {
+      const TaskFunction call = function;
+      const void* argument = context;
+      const uint32_t task = tasks - static_cast<uint32_t>(seen);
+      if (!ticket.compare_exchange_weak(seen, seen - 1)) continue;  // `seen` is then fresh
+      call(argument, task, thread);
+      ++done;
+      seen = ticket.load();
+    }
+    return done;
+  }
+};
+
+ThreadPool::ThreadPool(const ThreadPoolOptions& options)
+    : threads_(options.threads > 0 ? options.threads : available_cpus()),
+      spin_us_(options.spin_us),
+      state_(std::make_unique<State>()) {
+  for (int i = 1; i < threads_; ++i) {
+    workers_.emplace_back([this, i] { worker(i); });
+    if (!options.cpus.empty()) {
+      cpu_set_t set;
+      CPU_ZERO(&set);
+      CPU_SET(options.cpus[static_cast<size_t>(i) % options.cpus.size()], &set);
+      pthread_setaffinity_np(workers_.back().native_handle(), sizeof set, &set);  // refused: runs unpinned
+    }
+  }
+}
+
+ThreadPool::~ThreadPool() {
+  state_->stop = true;
+  state_->generation.fetch_add(1);
+  futex_wake_all(state_->generation);
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::run(int64_t tasks, TaskFunction function, const void* context) {
+  SLUICE_CHECK(tasks < INT32_MAX);
+  State& s = *state_;
+  const uint32_t generation = s.generation.load() + 1;
+  s.function = function;
+  s.context = context;
+  s.tasks = static_cast<uint32_t>(tasks);
+  s.unfinished = tasks;
+  s.ticket.store(uint64_t{generation} << 32 | static_cast<uint32_t>(tasks));
+  s.generation.store(generation);
+  if (s.sleepers.load() > 0) futex_wake_all(s.generation);
+
+  const int64_t done = s.work(generation, 0);
+  // The tail: another thread is in its last task; it is short, so spin, giving the core away now and then.
+  int spins = 0;
+  int64_t left = s.unfinished.fetch_sub(done) - done;
+  while (left > 0) {
+    cpu_relax();
+    if (++spins % 2000 == 0) sched_yield();
+    left = s.unfinished.load(std::memory_order_acquire);
+  }
+}
+
+void ThreadPool::worker(int index) {
+  name_this_thread("sluice-compute");
+  State& s = *state_;
+  uint32_t seen = 0;
+  while (true) {
+    const int64_t spin_until = now_us() + spin_us_;
+    for (int spins = 0; s.generation.load(std::memory_order_acquire) == seen; ++spins) {
+      cpu_relax();
+      if (spins % 64 == 63 && now_us() > spin_until) {
+        s.sleepers.fetch_add(1);
+        while (s.generation.load() == seen) futex_wait(s.generation, seen);
+        s.sleepers.fetch_sub(1);
+        break;
+      }
+    }
+    if (s.stop.load()) return;
+    seen = s.generation.load(std::memory_order_acquire);
+    const int64_t done = s.work(seen, index);
+    if (done > 0) s.unfinished.fetch_sub(done, std::memory_order_release);
+  }
+}
+
+int available_cpus() {
+  cpu_set_t set;
+  int cpus = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : static_cast<int>(std::thread::hardware_concurrency());
+  std::ifstream quota_file("/sys/fs/cgroup/cpu.max");
+  std::string quota;
+  double period = 0;
+  if (quota_file >> quota >> period && quota != "max" && period > 0) {
+    cpus = std::min(cpus, static_cast<int>(std::ceil(std::atof(quota.c_str()) / period)));
+  }
+  return std::max(cpus, 1);
+}
+
+void name_this_thread(const char* name) { pthread_setname_np(pthread_self(), name); }
+
+}  // namespace sluice

@@ -1,0 +1,60 @@
+#pragma once
+// The compute pool: one owner thread (the engine thread) runs short parallel loops on itself and pinned workers.
+// Workers spin for a bounded time between loops, then sleep on a futex, so an idle server costs nothing and a decode
+// step does not pay a wake-up per kernel.
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+namespace sluice {
+
+struct ThreadPoolOptions {
+  int threads = 0;             // in all, the caller included; 0: the CPUs this process may use
+  std::vector<int> cpus = {};  // pin thread i to cpus[i % size]; empty: no pinning
+  int spin_us = 50;            // how long an idle worker spins before it sleeps
+};
+
+class ThreadPool {
+ public:
+  explicit ThreadPool(const ThreadPoolOptions& options = {});
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int threads() const { return threads_; }
+
+  // Calls work(task, thread) for every task in [0, tasks), each once, and returns when all are done. `thread` is in
+  // [0, threads()). Tasks are handed out in order, one at a time. Only one thread may call it at a time; not
+  // re-entrant; `work` must not throw.
+  template <class Work>
+  void parallel_for(int64_t tasks, const Work& work) {
+    if (tasks <= 1 || threads_ == 1) {
+      for (int64_t task = 0; task < tasks; ++task) work(task, 0);
+      return;
+    }
+    run(tasks, [](const void* context, int64_t task, int thread) { (*static_cast<const Work*>(context))(task, thread); }, &work);
+  }
+
+ private:
+  using TaskFunction = void (*)(const void* context, int64_t task, int thread);
+  struct State;
+
+  void run(int64_t tasks, TaskFunction function, const void* context);
+  void worker(int index);
+
+  int threads_;
+  int spin_us_;
+  std::unique_ptr<State> state_;
+  std::vector<std::thread> workers_;
+};
+
+// CPUs this process may run on: the affinity mask, cut by a cgroup CPU quota when there is one. At least 1.
+int available_cpus();
+// Names the calling thread (at most 15 bytes), as seen in top -H and debuggers.
+void name_this_thread(const char* name);
+
+}  // namespace sluice

@@ -1,0 +1,85 @@
+#pragma once
+// A tokenizer turns text into token ids and back exactly as the model's own (Hugging Face `tokenizers`, SentencePiece).
+// Immutable after loading; any thread may use one object at the same time.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json_fwd.h"
+#include "base/result.h"
+
+namespace sluice::text {
+
+using TokenId = int32_t;
+
+struct EncodeOptions {
+  bool add_special = true;    // apply the post-processor: bos, eos as the model's own file says
+  bool parse_special = true;  // added tokens written out in the text ("<|user|>") become their ids
+};
+
+// The vocabulary arrays of a GGUF file (tokenizer.ggml.*), so that text/ need not know the file format.
+struct GgufVocabulary {
+  std::string model;                // "llama" (SentencePiece BPE), "gpt2" (byte-level BPE), …
+  std::string pre;                  // pre-tokenizer name: "llama-bpe", "qwen2", "glm4", "default", …
+  std::vector<std::string> tokens;  // [vocab]
+  std::vector<float> scores;        // [vocab] or empty
+  std::vector<int32_t> types;       // [vocab] or empty: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte
+  std::vector<std::string> merges;  // "left right"
+  std::optional<TokenId> bos, eos, unk, pad;
+  std::optional<bool> add_bos, add_eos, add_space_prefix;
+};
+
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+
+  // From the files of a Hugging Face directory: tokenizer.json, else what it has (tokenizer.model, vocab.json + merges.txt).
+  // kNotFound when there is none; kUnimplemented names an unknown component; kCorruptData says where a file is wrong.
+  static Result<std::unique_ptr<Tokenizer>> from_directory(const std::string& directory);
+  // From the text of a tokenizer.json.
+  static Result<std::unique_ptr<Tokenizer>> from_json(std::string_view tokenizer_json);
+  static Result<std::unique_ptr<Tokenizer>> from_gguf(GgufVocabulary vocabulary);
+
+  // Any bytes are accepted; invalid UTF-8 is handled as Python's bytes.decode(errors="replace") would.
+  virtual std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options = {}) const = 0;
+  // The inverse for display. skip_special leaves out tokens marked special (as transformers' skip_special_tokens).
+  // The bytes may be invalid UTF-8 when the ids end inside a character.
+  virtual std::string decode(std::span<const TokenId> ids, bool skip_special = false) const = 0;
+
+  virtual int vocab_size() const = 0;  // ids are in [0, vocab_size())
+  // The token as its vocabulary file spells it ("▁the", "Ġthe", "<0x0A>"); "" for an id the vocabulary does not have.
+  virtual std::string_view token_text(TokenId id) const = 0;
+  // The bytes the token stands for inside a text ("the", "\n"); what an OpenAI logprob entry reports.
+  virtual std::string token_bytes(TokenId id) const = 0;
+  virtual bool is_special(TokenId id) const = 0;
+  virtual std::optional<TokenId> token_id(std::string_view token_text) const = 0;
+  virtual std::optional<TokenId> bos() const = 0;  // as far as the tokenizer's own files name one
+  virtual std::optional<TokenId> eos() const = 0;
+};
+
+// Detokenises one sequence as its ids arrive. The concatenation of all push() results and flush() equals decode() of all
+// ids (invalid UTF-8 replaced by U+FFFD); a character is never emitted in halves. One thread at a time.
+// Work per id is bounded: only the ids since the last emitted text are decoded again.
+class StreamDecoder {
+ public:
+  // `tokenizer` must outlive it. `context` are the ids before the first pushed one (the prompt's tail), which decide
+  // whether a leading space is printed; empty: the ids pushed are a text of their own.
+  explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true, std::span<const TokenId> context = {});
+
+  std::string push(TokenId id);  // text that is now complete; often ""
+  std::string flush();           // what is left; half a character becomes U+FFFD
+
+ private:
+  const Tokenizer* tokenizer_;
+  bool skip_special_;
+  std::vector<TokenId> ids_;   // ids whose text is not wholly emitted, after some that give context
+  size_t context_ = 0;         // ids_[0, context_) are emitted already
+  size_t context_bytes_ = 0;   // length of their text
+};
+
+}  // namespace sluice::text
