@@ -98,8 +98,9 @@ struct AttentionArgs {
 };
 
 struct GatedActivationArgs {
-  const float* gate_up;  // [rows, 2·width]: gate first
-  float* out;            // [rows, width] = activation(gate) · up
+  const float* gate;  // [rows, width]
+  const float* up;    // [rows, width]
+  float* out;         // [rows, width] = activation(gate) · up; may be gate
   int64_t rows;
   int64_t width;
   Activation activation;
