@@ -1,0 +1,36 @@
+#pragma once
+// Turns a prompt (a conversation, a text, or ids) into the token ids the engine computes. Immutable; any thread.
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/generate.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace sluice::context {
+
+class PromptBuilder {
+ public:
+  // `tokenizer` must outlive it. `special_tokens` are the names a template may print: bos_token, eos_token, … → "<s>".
+  PromptBuilder(const text::Tokenizer& tokenizer, std::optional<text::ChatTemplate> chat_template,
+                std::map<std::string, std::string> special_tokens);
+
+  bool has_chat_template() const { return chat_template_.has_value(); }
+
+  // The text a conversation becomes. kInvalidArgument without a template, or with the template's own complaint.
+  Result<std::string> render(const api::ChatPrompt& prompt) const;
+
+  // Ids of any prompt. A rendered conversation is encoded without bos (the template writes what it wants) and with special
+  // tokens recognised, as transformers' apply_chat_template does.
+  Result<std::vector<text::TokenId>> tokens(const api::Prompt& prompt) const;
+
+ private:
+  const text::Tokenizer& tokenizer_;
+  std::optional<text::ChatTemplate> chat_template_;
+  std::map<std::string, std::string> special_tokens_;
+};
+
+}  // namespace sluice::context

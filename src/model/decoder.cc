@@ -1,0 +1,208 @@
+#include "model/decoder.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "base/strings.h"
+#include "model/rope.h"
+
+namespace sluice::model {
+namespace {
+
+size_t floats(int64_t count) { return static_cast<size_t>(count) * sizeof(float); }
+
+}  // namespace
+
+size_t kv_bytes_per_token(const DecoderSpec& spec, DType kv_dtype) {
+  return size_t{2} * static_cast<size_t>(spec.layers) * static_cast<size_t>(spec.kv_heads) * row_bytes(kv_dtype, spec.head_dim);
+}
+
+size_t activation_bytes(const DecoderSpec& spec, int step_rows_max, int logits_rows_max) {
+  const int64_t per_row = int64_t{4} * spec.hidden_size + int64_t{2} * spec.heads * spec.head_dim +
+                          int64_t{2} * spec.kv_heads * spec.head_dim + int64_t{2} * spec.intermediate_size + spec.rope.rotary_dim;
+  return floats(step_rows_max * per_row + int64_t{logits_rows_max} * spec.vocab_size);
+}
+
+Result<std::unique_ptr<Decoder>> Decoder::create(DecoderSpec spec, DecoderWeights weights, const DecoderOptions& options,
+                                                 const kernels::Ops& ops, ThreadPool& pool) {
+  const DTypeTraits kv = dtype_traits(options.kv_dtype);
+  if (spec.head_dim % kv.block_elements != 0) {
+    return invalid_argument(cat("--kv-dtype ", kv.name, " stores blocks of ", kv.block_elements, " elements, but this model's heads have ",
+                                spec.head_dim, "; use f16 or bf16"),
+                            "kv-dtype");
+  }
+  return std::unique_ptr<Decoder>(new Decoder(std::move(spec), std::move(weights), options, ops, pool));
+}
+
+Decoder::Decoder(DecoderSpec spec, DecoderWeights weights, const DecoderOptions& options, const kernels::Ops& ops, ThreadPool& pool)
+    : spec_(std::move(spec)), weights_(std::move(weights)), options_(options), ops_(ops), pool_(pool) {
+  traits_ = {.architecture = spec_.architecture,
+             .vocab_size = spec_.vocab_size,
+             .hidden_size = spec_.hidden_size,
+             .context_max = spec_.context_max};
+}
+
+CacheLayout Decoder::cache_layout() const {
+  return {.block_tokens = options_.block_tokens,
+          .block_bytes = kv_bytes_per_token(spec_, options_.kv_dtype) * static_cast<size_t>(options_.block_tokens)};
+}
+
+Result<void> Decoder::reserve(int blocks, int step_rows_max, int logits_rows_max) {
+  SLUICE_CHECK(blocks > 0 && step_rows_max > 0 && logits_rows_max > 0);
+  blocks_ = blocks;
+  step_rows_max_ = step_rows_max;
+  logits_rows_max_ = logits_rows_max;
+  const int64_t rows = step_rows_max;
+  cache_ = Buffer(cache_layout().block_bytes * static_cast<size_t>(blocks));
+  x_ = Buffer(floats(rows * spec_.hidden_size));
+  normed_ = Buffer(floats(rows * spec_.hidden_size));
+  projected_ = Buffer(floats(rows * spec_.hidden_size));
+  hidden_ = Buffer(floats(rows * spec_.hidden_size));
+  q_ = Buffer(floats(rows * spec_.heads * spec_.head_dim));
+  attended_ = Buffer(floats(rows * spec_.heads * spec_.head_dim));
+  k_ = Buffer(floats(rows * spec_.kv_heads * spec_.head_dim));
+  v_ = Buffer(floats(rows * spec_.kv_heads * spec_.head_dim));
+  gate_ = Buffer(floats(rows * spec_.intermediate_size));
+  up_ = Buffer(floats(rows * spec_.intermediate_size));
+  cos_ = Buffer(floats(rows * spec_.rope.rotary_dim / 2));
+  sin_ = Buffer(floats(rows * spec_.rope.rotary_dim / 2));
+  logits_ = Buffer(floats(int64_t{logits_rows_max} * spec_.vocab_size));
+  return {};
+}
+
+kernels::KvLayer Decoder::kv_layer(int index) {
+  const size_t half = row_bytes(options_.kv_dtype, spec_.head_dim) * static_cast<size_t>(spec_.kv_heads) *
+                      static_cast<size_t>(options_.block_tokens) * static_cast<size_t>(blocks_);
+  std::byte* k = cache_.data() + 2 * half * static_cast<size_t>(index);
+  return {.k = k,
+          .v = k + half,
+          .dtype = options_.kv_dtype,
+          .kv_heads = spec_.kv_heads,
+          .head_dim = spec_.head_dim,
+          .block_tokens = options_.block_tokens};
+}
+
+void Decoder::copy_block(int32_t from, int32_t to, int tokens) {
+  SLUICE_CHECK(from >= 0 && from < blocks_ && to >= 0 && to < blocks_ && tokens >= 0 && tokens <= options_.block_tokens);
+  const size_t row = row_bytes(options_.kv_dtype, spec_.head_dim);
+  const size_t head = row * static_cast<size_t>(options_.block_tokens);
+  for (int layer = 0; layer < spec_.layers; ++layer) {
+    const kernels::KvLayer kv = kv_layer(layer);
+    for (std::byte* half : {kv.k, kv.v}) {
+      for (size_t h = 0; h < static_cast<size_t>(spec_.kv_heads); ++h) {
+        std::byte* target = half + (static_cast<size_t>(to) * static_cast<size_t>(spec_.kv_heads) + h) * head;
+        const std::byte* source = half + (static_cast<size_t>(from) * static_cast<size_t>(spec_.kv_heads) + h) * head;
+        std::memcpy(target, source, row * static_cast<size_t>(tokens));
+      }
+    }
+  }
+}
+
+void Decoder::project(const float* x, int64_t rows, const Tensor& weight, const std::vector<float>& bias, float* out) {
+  ops_.matmul(pool_, {.x = x, .rows = rows, .weight = &weight, .bias = bias.empty() ? nullptr : bias.data(), .out = out});
+}
+
+void Decoder::norm(const float* x, int64_t rows, const std::vector<float>& weight, float* out) {
+  ops_.rms_norm(pool_, {.x = x,
+                        .weight = weight.data(),
+                        .out = out,
+                        .rows = rows,
+                        .columns = spec_.hidden_size,
+                        .epsilon = spec_.norm_epsilon,
+                        .weight_offset = 0});
+}
+
+void Decoder::attention(const DecoderLayerWeights& layer, int index, const StepBatch& batch, int64_t rows) {
+  const int64_t q_width = int64_t{spec_.heads} * spec_.head_dim, kv_width = int64_t{spec_.kv_heads} * spec_.head_dim;
+  float* q = q_.as<float>();
+  float* k = k_.as<float>();
+  float* v = v_.as<float>();
+  norm(x_.as<float>(), rows, layer.attention_norm, normed_.as<float>());
+  project(normed_.as<float>(), rows, layer.q, layer.q_bias, q);
+  project(normed_.as<float>(), rows, layer.k, layer.k_bias, k);
+  project(normed_.as<float>(), rows, layer.v, layer.v_bias, v);
+
+  kernels::RopeArgs rope = {.x = q,
+                            .rows = rows,
+                            .stride = q_width,
+                            .heads = spec_.heads,
+                            .head_dim = spec_.head_dim,
+                            .rotary_dim = spec_.rope.rotary_dim,
+                            .interleaved = spec_.rope.interleaved,
+                            .cos = cos_.as<float>(),
+                            .sin = sin_.as<float>()};
+  ops_.rope(pool_, rope);
+  rope.x = k;
+  rope.stride = kv_width;
+  rope.heads = spec_.kv_heads;
+  ops_.rope(pool_, rope);
+
+  const kernels::KvLayer cache = kv_layer(index);
+  ops_.kv_write(pool_, {.k = k, .v = v, .stride = kv_width, .sequences = batch.sequences, .layer = cache});
+  ops_.attention(pool_, {.q = q,
+                         .q_stride = q_width,
+                         .out = attended_.as<float>(),
+                         .heads = spec_.heads,
+                         .scale = 1.0f / std::sqrt(static_cast<float>(spec_.head_dim)),
+                         .sequences = batch.sequences,
+                         .layer = cache});
+  project(attended_.as<float>(), rows, layer.o, {}, projected_.as<float>());
+  if (!layer.attention_post_norm.empty()) norm(projected_.as<float>(), rows, layer.attention_post_norm, projected_.as<float>());
+  ops_.add(pool_, x_.as<float>(), projected_.as<float>(), rows * spec_.hidden_size);
+}
+
+void Decoder::mlp(const DecoderLayerWeights& layer, int64_t rows) {
+  norm(x_.as<float>(), rows, layer.mlp_norm, normed_.as<float>());
+  project(normed_.as<float>(), rows, layer.gate, {}, gate_.as<float>());
+  project(normed_.as<float>(), rows, layer.up, {}, up_.as<float>());
+  ops_.gated_activation(pool_, {.gate = gate_.as<float>(),
+                                .up = up_.as<float>(),
+                                .out = gate_.as<float>(),
+                                .rows = rows,
+                                .width = spec_.intermediate_size,
+                                .activation = spec_.activation});
+  project(gate_.as<float>(), rows, layer.down, {}, projected_.as<float>());
+  if (!layer.mlp_post_norm.empty()) norm(projected_.as<float>(), rows, layer.mlp_post_norm, projected_.as<float>());
+  ops_.add(pool_, x_.as<float>(), projected_.as<float>(), rows * spec_.hidden_size);
+}
+
+Result<StepOutput> Decoder::run(const StepBatch& batch) {
+  const auto rows = static_cast<int64_t>(batch.tokens.size());
+  const auto logits_rows = static_cast<int64_t>(batch.logits_rows.size());
+  SLUICE_CHECK(rows > 0 && rows <= step_rows_max_ && logits_rows <= logits_rows_max_);
+  SLUICE_CHECK(batch.positions.size() == batch.tokens.size());
+  for (const TokenId token : batch.tokens) {
+    if (token < 0 || token >= spec_.vocab_size) {
+      return invalid_argument(cat("token id ", token, " is outside the model's vocabulary of ", spec_.vocab_size), "prompt");
+    }
+  }
+
+  fill_rope_tables(spec_.rope, batch.positions, cos_.as<float>(), sin_.as<float>());
+  ops_.embed(pool_, weights_.embedding, batch.tokens, 1.0f, x_.as<float>());
+  for (int i = 0; i < spec_.layers; ++i) {
+    attention(weights_.layers[static_cast<size_t>(i)], i, batch, rows);
+    mlp(weights_.layers[static_cast<size_t>(i)], rows);
+  }
+
+  StepOutput output;
+  const auto hidden = static_cast<size_t>(spec_.hidden_size);
+  if (batch.want_hidden) {
+    norm(x_.as<float>(), rows, weights_.final_norm, hidden_.as<float>());
+    output.hidden = {hidden_.as<float>(), static_cast<size_t>(rows) * hidden};
+  }
+  if (logits_rows > 0) {
+    // Only the rows whose logits are wanted go through the head, the largest matrix of all.
+    float* gathered = projected_.as<float>();
+    for (size_t i = 0; i < batch.logits_rows.size(); ++i) {
+      const auto row = static_cast<size_t>(batch.logits_rows[i]);
+      SLUICE_CHECK(row < static_cast<size_t>(rows));
+      std::memcpy(gathered + i * hidden, x_.as<float>() + row * hidden, hidden * sizeof(float));
+    }
+    norm(gathered, logits_rows, weights_.final_norm, normed_.as<float>());
+    project(normed_.as<float>(), logits_rows, weights_.head, {}, logits_.as<float>());
+    output.logits = {logits_.as<float>(), static_cast<size_t>(logits_rows) * static_cast<size_t>(spec_.vocab_size)};
+  }
+  return output;
+}
+
+}  // namespace sluice::model

@@ -1,0 +1,71 @@
+#pragma once
+// The one decoder: a causal transformer that a DecoderSpec describes, over a paged cache.
+// x ← x + post_norm(O · attention(rope(Q·n), rope(K·n), V·n)), n = norm(x);  x ← x + post_norm(down · (act(gate·m) ⊙ up·m)),
+// m = norm(x); logits = head · norm(x). The post_norms exist only in some families.
+
+#include <memory>
+
+#include "model/decoder_weights.h"
+#include "model/language_model.h"
+
+namespace sluice::model {
+
+struct DecoderOptions {
+  DType kv_dtype = DType::kF32;  // f32, f16, bf16, or q8_0 (int8 with a scale for every 32 elements)
+  int block_tokens = 16;
+};
+
+class Decoder final : public LanguageModel {
+ public:
+  // `ops` and `pool` must outlive it. kInvalidArgument when kv_dtype does not fit the head's size.
+  static Result<std::unique_ptr<Decoder>> create(DecoderSpec spec, DecoderWeights weights, const DecoderOptions& options,
+                                                 const kernels::Ops& ops, ThreadPool& pool);
+
+  const ModelTraits& traits() const override { return traits_; }
+  CacheLayout cache_layout() const override;
+  Result<void> reserve(int blocks, int step_rows_max, int logits_rows_max) override;
+  void copy_block(int32_t from, int32_t to, int tokens) override;
+  Result<StepOutput> run(const StepBatch& batch) override;
+
+  const DecoderSpec& spec() const { return spec_; }
+  const DecoderWeights& weights() const { return weights_; }
+
+ private:
+  Decoder(DecoderSpec spec, DecoderWeights weights, const DecoderOptions& options, const kernels::Ops& ops, ThreadPool& pool);
+
+  void attention(const DecoderLayerWeights& layer, int index, const StepBatch& batch, int64_t rows);
+  void mlp(const DecoderLayerWeights& layer, int64_t rows);
+  kernels::KvLayer kv_layer(int index);
+  // out = weight · x (+ bias)
+  void project(const float* x, int64_t rows, const Tensor& weight, const std::vector<float>& bias, float* out);
+  void norm(const float* x, int64_t rows, const std::vector<float>& weight, float* out);
+
+  DecoderSpec spec_;
+  DecoderWeights weights_;
+  DecoderOptions options_;
+  const kernels::Ops& ops_;
+  ThreadPool& pool_;
+  ModelTraits traits_;
+
+  // Set by reserve().
+  int blocks_ = 0;
+  int step_rows_max_ = 0;
+  int logits_rows_max_ = 0;
+  Buffer cache_;         // [layers, 2 (k, v), blocks, kv_heads, block_tokens, head_dim] of kv_dtype
+  Buffer x_;             // [rows, hidden] the residual stream
+  Buffer normed_;        // [rows, hidden]
+  Buffer projected_;     // [rows, hidden] a block's output before it joins the stream
+  Buffer q_, k_, v_;     // [rows, heads·head_dim], [rows, kv_heads·head_dim] twice
+  Buffer attended_;      // [rows, heads·head_dim]
+  Buffer gate_, up_;     // [rows, intermediate]
+  Buffer cos_, sin_;     // [rows, rotary_dim/2]
+  Buffer hidden_;        // [rows, hidden] after the final norm
+  Buffer logits_;        // [logits_rows, vocab]
+};
+
+// Bytes reserve() allocates besides the cache: the memory plan's activations.
+size_t activation_bytes(const DecoderSpec& spec, int step_rows_max, int logits_rows_max);
+// Bytes of the cache for one token, all layers.
+size_t kv_bytes_per_token(const DecoderSpec& spec, DType kv_dtype);
+
+}  // namespace sluice::model

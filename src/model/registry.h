@@ -1,0 +1,11 @@
+#pragma once
+// The list of architectures. A new one is a file like llama.cc, a line here and a line in registry.cc.
+
+#include "model/decoder_spec.h"
+
+namespace sluice::model {
+
+const Architecture& llama_architecture();
+const Architecture& glm4_architecture();
+
+}  // namespace sluice::model
