@@ -146,22 +146,22 @@ void Decoder::attention(const DecoderLayerWeights& layer, int index, const StepB
                          .scale = 1.0f / std::sqrt(static_cast<float>(spec_.head_dim)),
                          .sequences = batch.sequences,
                          .layer = cache});
-  project(attended_.as<float>(), rows, layer.o, {}, projected_.as<float>());
+  project(attended_.as<float>(), rows, layer.o, layer.o_bias, projected_.as<float>());
   if (!layer.attention_post_norm.empty()) norm(projected_.as<float>(), rows, layer.attention_post_norm, projected_.as<float>());
   ops_.add(pool_, x_.as<float>(), projected_.as<float>(), rows * spec_.hidden_size);
 }
 
 void Decoder::mlp(const DecoderLayerWeights& layer, int64_t rows) {
   norm(x_.as<float>(), rows, layer.mlp_norm, normed_.as<float>());
-  project(normed_.as<float>(), rows, layer.gate, {}, gate_.as<float>());
-  project(normed_.as<float>(), rows, layer.up, {}, up_.as<float>());
+  project(normed_.as<float>(), rows, layer.gate, layer.gate_bias, gate_.as<float>());
+  project(normed_.as<float>(), rows, layer.up, layer.up_bias, up_.as<float>());
   ops_.gated_activation(pool_, {.gate = gate_.as<float>(),
                                 .up = up_.as<float>(),
                                 .out = gate_.as<float>(),
                                 .rows = rows,
                                 .width = spec_.intermediate_size,
                                 .activation = spec_.activation});
-  project(gate_.as<float>(), rows, layer.down, {}, projected_.as<float>());
+  project(gate_.as<float>(), rows, layer.down, layer.down_bias, projected_.as<float>());
   if (!layer.mlp_post_norm.empty()) norm(projected_.as<float>(), rows, layer.mlp_post_norm, projected_.as<float>());
   ops_.add(pool_, x_.as<float>(), projected_.as<float>(), rows * spec_.hidden_size);
 }

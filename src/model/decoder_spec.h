@@ -46,11 +46,13 @@ enum class Role {
   kQ, kK, kV,       // [heads·head_dim | kv_heads·head_dim, hidden]
   kQBias, kKBias, kVBias,
   kO,               // [hidden, heads·head_dim]
+  kOBias,           // [hidden]
   kAttentionPostNorm,  // [hidden] after attention, before the residual is added (sandwich norm)
   kMlpNorm,         // [hidden] before the MLP
   kGate, kUp,       // [intermediate, hidden]
   kGateUp,          // [2·intermediate, hidden], gate first: instead of kGate and kUp
   kDown,            // [hidden, intermediate]
+  kGateBias, kUpBias, kDownBias,
   kMlpPostNorm,     // [hidden] after the MLP
 };
 
@@ -69,6 +71,7 @@ struct Architecture {
   std::vector<std::string_view> class_names;          // config.json "architectures"
   std::vector<std::string_view> model_types;          // config.json "model_type"
   std::vector<WeightName> weights;
+  std::vector<std::string_view> ignored_suffixes;     // tensors some files hold that the decoder does not need
   // `config` is config.json, or the same keys made from GGUF metadata (gguf_config.h).
   Result<DecoderSpec> (*spec_from_config)(const Json& config, FileKind kind);
 };

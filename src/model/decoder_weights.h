@@ -4,10 +4,11 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/thread_pool.h"
-#include "checkpoint/model_files.h"
+#include "checkpoint/weights.h"
 #include "model/decoder_spec.h"
 
 namespace sluice::model {
@@ -17,10 +18,12 @@ struct DecoderLayerWeights {
   Tensor q, k, v;                              // [heads·head_dim, hidden], [kv_heads·head_dim, hidden] twice
   std::vector<float> q_bias, k_bias, v_bias;   // empty when the model has none
   Tensor o;                                    // [hidden, heads·head_dim]
+  std::vector<float> o_bias;                   // [hidden] or empty
   std::vector<float> attention_post_norm;      // [hidden] or empty
   std::vector<float> mlp_norm;                 // [hidden]
   Tensor gate, up;                             // [intermediate, hidden]
   Tensor down;                                 // [hidden, intermediate]
+  std::vector<float> gate_bias, up_bias, down_bias;  // [intermediate] twice, [hidden]; or empty
   std::vector<float> mlp_post_norm;            // [hidden] or empty
 };
 

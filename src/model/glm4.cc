@@ -45,6 +45,7 @@ const Architecture& glm4_architecture() {
               {Role::kDown, "model.layers.{}.mlp.down_proj.weight", "blk.{}.ffn_down.weight"},
               {Role::kMlpPostNorm, "model.layers.{}.post_mlp_layernorm.weight", "blk.{}.post_ffw_norm.weight"},
           },
+      .ignored_suffixes = {"rotary_emb.inv_freq", "rope_freqs.weight"},
       .spec_from_config = spec_from_config,
   };
   return kGlm4;

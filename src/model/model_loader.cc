@@ -1,0 +1,62 @@
+#include "model/model_loader.h"
+
+#include <map>
+
+#include "base/json.h"
+#include "base/strings.h"
+#include "model/gguf_config.h"
+
+namespace sluice::model {
+namespace {
+
+DType most_common_dtype(const checkpoint::WeightMap& weights) {
+  std::map<DType, size_t> bytes;
+  for (const checkpoint::WeightEntry& entry : weights.entries()) {
+    if (entry.dtype && entry.shape.rank() == 2) bytes[*entry.dtype] += entry.bytes;
+  }
+  DType best = DType::kF32;
+  size_t most = 0;
+  for (const auto& [dtype, count] : bytes) {
+    if (count > most) {
+      most = count;
+      best = dtype;
+    }
+  }
+  return best;
+}
+
+}  // namespace
+
+Result<ModelDescription> describe_model(const checkpoint::ModelFiles& files) {
+  ModelDescription description;
+  description.kind = files.kind == checkpoint::ModelKind::kGguf ? FileKind::kGguf : FileKind::kHuggingFace;
+  Json from_gguf;
+  if (description.kind == FileKind::kGguf) {
+    SLUICE_TRY(from_gguf, config_from_gguf(files.metadata, files.weights));
+  }
+  const Json& config = description.kind == FileKind::kGguf ? from_gguf : files.config;
+  SLUICE_TRY(description.architecture, find_architecture(config));
+  SLUICE_TRY(description.spec, description.architecture->spec_from_config(config, description.kind));
+  description.spec.architecture = description.architecture->name;
+  description.stored_dtype = most_common_dtype(files.weights);
+  return description;
+}
+
+DType resolve_kv_dtype(const ModelDescription& description, const LoadOptions& options) {
+  if (options.kv_dtype) return *options.kv_dtype;
+  if (options.weights.quantization != WeightQuantization::kNone) return DType::kF16;
+  const DType weights = options.weights.dtype.value_or(description.stored_dtype);
+  return weights == DType::kF32 || weights == DType::kBF16 ? weights : DType::kF16;
+}
+
+Result<std::unique_ptr<Decoder>> load_decoder(std::shared_ptr<const checkpoint::ModelFiles> files, const ModelDescription& description,
+                                              const LoadOptions& options, const kernels::Ops& ops, ThreadPool& pool,
+                                              const std::function<void(size_t done, size_t total)>& progress) {
+  const std::shared_ptr<const checkpoint::WeightMap> weights_in_files(files, &files->weights);
+  SLUICE_TRY(DecoderWeights weights,
+             load_decoder_weights(*description.architecture, description.spec, description.kind, weights_in_files, options.weights, pool, progress));
+  return Decoder::create(description.spec, std::move(weights),
+                         {.kv_dtype = resolve_kv_dtype(description, options), .block_tokens = options.block_tokens}, ops, pool);
+}
+
+}  // namespace sluice::model
