@@ -1,0 +1,344 @@
+// Attention with an online softmax (Milakov & Gimelshein 2018; FlashAttention, Dao 2022) over the paged cache.
+//
+// A span of 64 tokens is widened once for all queries of a share. Of a query, each segment of 512 tokens has a largest
+// score, a sum of weights and a weighted sum of values of its own; the segments are joined in order.
+
+#include "kernels/cpu/dot_tile.h"
+#include "kernels/cpu/shares.h"
+
+namespace sluice::kernels::SLUICE_ISA {
+namespace {
+
+constexpr float kMinusInfinity = -__builtin_inff();
+constexpr int kSpanGroups = kSpanTokens / kTileColumns;
+
+struct Range {
+  int begin;
+  int end;
+  bool empty() const { return begin >= end; }
+};
+
+SLUICE_INLINE Range overlap(Range a, Range b) {
+  return {a.begin > b.begin ? a.begin : b.begin, a.end < b.end ? a.end : b.end};
+}
+
+// The share's scratch, and what is read again and again of its arguments.
+struct Work {
+  const AttentionShare* share;
+  int queries;
+  int group;            // heads per kv head
+  int head_dim;
+  int padded;           // head_dim rounded up to 16
+  float* keys;          // panels [16 groups of 4 tokens][padded / 16][4, 16]
+  float* values;        // [64, padded]
+  float* q;             // [queries, padded], scaled
+  float* sum;           // [queries, padded] of this segment
+  float* total;         // [queries, padded] of the segments before
+  float* scores;        // [queries, 64]: scores, then weights
+  float* highest;       // [queries] of this segment
+  float* weight;        // [queries]
+  float* total_highest;
+  float* total_weight;
+
+  // Tokens that query i reads.
+  Range tokens(int i) const {
+    const int end = share->sequence->context + (share->query_begin + i) / group + 1;
+    const int window = share->args->window;
+    return {window > 0 && end > window ? end - window : 0, end};
+  }
+  // Tokens that any query reads.
+  Range all_tokens() const { return {tokens(0).begin, tokens(queries - 1).end}; }
+
+  int64_t output_row(int i) const { return int64_t{share->sequence->first_row} + (share->query_begin + i) / group; }
+  int head(int i) const { return share->kv_head * group + (share->query_begin + i) % group; }
+
+  const std::byte* token_row(const std::byte* cache, int token) const {
+    const KvLayer& layer = share->args->layer;
+    const int64_t block = share->sequence->blocks[token / layer.block_tokens];
+    const int64_t row = (block * layer.kv_heads + share->kv_head) * layer.block_tokens + token % layer.block_tokens;
+    return cache + static_cast<size_t>(row) * share->kv_row_bytes;
+  }
+};
+
+Work make_work(const AttentionShare& share) {
+  Work w = {};
+  w.share = &share;
+  w.queries = share.query_end - share.query_begin;
+  w.group = share.args->heads / share.args->layer.kv_heads;
+  w.head_dim = share.args->layer.head_dim;
+  w.padded = padded_head_dim(w.head_dim);
+  float* next = share.scratch;
+  const auto take = [&next](int64_t floats) {
+    float* taken = next;
+    next += floats;
+    return taken;
+  };
+  w.keys = take(int64_t{kSpanTokens} * w.padded);
+  w.values = take(int64_t{kSpanTokens} * w.padded);
+  w.q = take(int64_t{kShareQueries} * w.padded);
+  w.sum = take(int64_t{kShareQueries} * w.padded);
+  w.total = take(int64_t{kShareQueries} * w.padded);
+  w.scores = take(int64_t{kShareQueries} * kSpanTokens);
+  w.highest = take(kShareQueries);
+  w.weight = take(kShareQueries);
+  w.total_highest = take(kShareQueries);
+  w.total_weight = take(kShareQueries);
+  return w;
+}
+
+void load_queries(const Work& w) {
+  const AttentionArgs& args = *w.share->args;
+  const F scale = set1(args.scale);
+  for (int i = 0; i < w.queries; ++i) {
+    const float* from = args.q + w.output_row(i) * args.q_stride + int64_t{w.head(i)} * w.head_dim;
+    float* to = w.q + int64_t{i} * w.padded;
+    for (int d = 0; d < w.padded; d += kWidth) store(to + d, mul(scale, load_first(from + d, clamp_lanes(w.head_dim - d))));
+  }
+}
+
+// Widens the tokens of `range`, which lies within the span from token `start`.
+template <DType kType>
+void load_span(const Work& w, int start, Range range) {
+  const KvLayer& layer = w.share->args->layer;
+  for (int g = 0; g < kSpanGroups; ++g) {
+    const int first = start + g * kTileColumns;
+    if (overlap({first, first + kTileColumns}, range).empty()) continue;
+    const std::byte* rows[kTileColumns];
+    for (int c = 0; c < kTileColumns; ++c) {
+      const bool inside = first + c >= range.begin && first + c < range.end;
+      rows[c] = inside ? w.token_row(layer.k, first + c) : nullptr;
+    }
+    pack_panel<kType>(rows, 0, w.head_dim, w.keys + int64_t{g} * kTileColumns * w.padded);
+  }
+  for (int t = range.begin; t < range.end; ++t) {
+    const std::byte* row = w.token_row(layer.v, t);
+    float* to = w.values + int64_t{t - start} * w.padded;
+    int d = 0;
+    for (; d + kBlock <= w.head_dim; d += kBlock) {
+      F v[2 * kParts];
+      load_block<kType>(row, d, v);
+      for (int p = 0; p < 2 * kParts; ++p) store(to + d + p * kWidth, v[p]);
+    }
+    for (; d < w.head_dim; d += kLanes) {
+      F v[kParts] = {};
+      load_lanes<kType>(row, d, w.head_dim - d < kLanes ? w.head_dim - d : kLanes, v);
+      for (int p = 0; p < kParts; ++p) store(to + d + p * kWidth, v[p]);
+    }
+  }
+}
+
+// Scores of all queries with the tokens of `range`, relative to the span; those of other tokens mean nothing.
+void score_span(const Work& w, Range range) {
+  float lanes[kTileRows * kTileLanes];
+  for (int i = 0; i < w.queries; i += kTileRows) {
+    const int rows = w.queries - i < kTileRows ? w.queries - i : kTileRows;
+    for (int g = range.begin / kTileColumns; g * kTileColumns < range.end; ++g) {
+      const float* panel = w.keys + int64_t{g} * kTileColumns * w.padded;
+      add_tile_rows(rows, w.q + int64_t{i} * w.padded, w.padded, panel, w.padded, lanes, true);
+      for (int r = 0; r < rows; ++r) {
+        _mm_storeu_ps(w.scores + int64_t{i + r} * kSpanTokens + g * kTileColumns, sum_tile_row(lanes + r * kTileLanes));
+      }
+    }
+  }
+}
+
+// Turns the scores of query i, tokens `range` of the span, into weights; brings its sums so far to the new largest score.
+void weigh(const Work& w, int i, Range range) {
+  constexpr int kRegisters = kSpanTokens / kWidth;
+  const float softcap = w.share->args->softcap;
+  float* scores = w.scores + int64_t{i} * kSpanTokens;
+  F s[kRegisters];
+  F most = set1(kMinusInfinity);
+  for (int v = 0; v < kRegisters; ++v) {
+    s[v] = load(scores + v * kWidth);
+    if (softcap > 0) s[v] = mul(set1(softcap), tanh(div(s[v], set1(softcap))));
+    s[v] = keep_between(s[v], clamp_lanes(range.begin - v * kWidth), clamp_lanes(range.end - v * kWidth), set1(kMinusInfinity));
+    most = max(most, s[v]);
+  }
+  const float before = w.highest[i];
+  const float largest = max_of_lanes(most);
+  const float highest = largest > before ? largest : before;
+  for (int v = 0; v < kRegisters; ++v) {
+    s[v] = exp(sub(s[v], set1(highest)));
+    store(scores + v * kWidth, s[v]);
+  }
+  F added[kParts];
+  for (int p = 0; p < kParts; ++p) {
+    added[p] = add(add(s[p], s[kParts + p]), add(s[2 * kParts + p], s[3 * kParts + p]));
+  }
+  if (highest != before) {
+    const F shrink = exp(set1(before - highest));
+    float* sum = w.sum + int64_t{i} * w.padded;
+    for (int d = 0; d < w.padded; d += kWidth) store(sum + d, mul(load(sum + d), shrink));
+    w.weight[i] *= first_lane(shrink);
+    w.highest[i] = highest;
+  }
+  w.weight[i] += sum_lanes(added);
+}
+
+// sum[kRows, d … d + kColumns registers) += weights · values over the tokens of `range`, ascending.
+template <int kRows, int kColumns>
+SLUICE_INLINE void add_values_at(const Work& w, int i, int d, Range range) {
+  F sum[kRows][kColumns];
+  float* to = w.sum + int64_t{i} * w.padded + d;
+  const float* weights = w.scores + int64_t{i} * kSpanTokens;
+  const float* values = w.values + d;
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int c = 0; c < kColumns; ++c) sum[r][c] = load(to + int64_t{r} * w.padded + c * kWidth);
+  }
+  for (int t = range.begin; t < range.end; ++t) {
+    F v[kColumns];
+#pragma GCC unroll 8
+    for (int c = 0; c < kColumns; ++c) v[c] = load(values + int64_t{t} * w.padded + c * kWidth);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const F weight = set1(weights[r * kSpanTokens + t]);
+#pragma GCC unroll 8
+      for (int c = 0; c < kColumns; ++c) sum[r][c] = fma(weight, v[c], sum[r][c]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int c = 0; c < kColumns; ++c) store(to + int64_t{r} * w.padded + c * kWidth, sum[r][c]);
+  }
+}
+
+template <int kRows>
+void add_values(const Work& w, int i, Range range) {
+  constexpr int kColumns = kRows == 1 ? 8 : 4;
+  if (range.empty()) return;
+  int d = 0;
+  for (; d + kColumns * kWidth <= w.padded; d += kColumns * kWidth) add_values_at<kRows, kColumns>(w, i, d, range);
+  for (; d < w.padded; d += kWidth) add_values_at<kRows, 1>(w, i, d, range);
+}
+
+// kTileRows queries from i: tokens that all of them read are added for all at once, the others one by one, before or
+// after, so that every query adds up its tokens in ascending order.
+void add_values_of_tile(const Work& w, int i, const Range ranges[kTileRows]) {
+  Range common = ranges[0];
+  for (int r = 1; r < kTileRows; ++r) common = overlap(common, ranges[r]);
+  if (common.empty()) {
+    for (int r = 0; r < kTileRows; ++r) add_values<1>(w, i + r, ranges[r]);
+    return;
+  }
+  for (int r = 0; r < kTileRows; ++r) add_values<1>(w, i + r, {ranges[r].begin, common.begin});
+  add_values<kTileRows>(w, i, common);
+  for (int r = 0; r < kTileRows; ++r) add_values<1>(w, i + r, {common.end, ranges[r].end});
+}
+
+template <DType kType>
+void attend_span(const Work& w, int start, Range all) {
+  const Range range = overlap({start, start + kSpanTokens}, all);
+  if (range.empty()) return;
+  load_span<kType>(w, start, range);
+  score_span(w, {range.begin - start, range.end - start});
+  Range ranges[kShareQueries];
+  for (int i = 0; i < w.queries; ++i) {
+    const Range own = w.tokens(i);
+    ranges[i] = overlap({own.begin - start, own.end - start}, {0, kSpanTokens});
+    if (!ranges[i].empty()) weigh(w, i, ranges[i]);
+  }
+  int i = 0;
+  for (; i + kTileRows <= w.queries; i += kTileRows) add_values_of_tile(w, i, ranges + i);
+  for (; i < w.queries; ++i) add_values<1>(w, i, ranges[i]);
+}
+
+// One query's sums over some tokens.
+struct Sums {
+  float* highest;
+  float* weight;
+  float* sum;  // [padded]
+};
+
+SLUICE_INLINE void copy_sums(const Sums& to, float highest, float weight, const float* sum, int padded) {
+  *to.highest = highest;
+  *to.weight = weight;
+  for (int d = 0; d < padded; d += kWidth) store(to.sum + d, load(sum + d));
+}
+
+SLUICE_INLINE void join_sums(const Sums& to, float highest, float weight, const float* sum, int padded) {
+  const float most = *to.highest > highest ? *to.highest : highest;
+  const F shrink_old = exp(set1(*to.highest - most));
+  const F shrink_new = exp(set1(highest - most));
+  for (int d = 0; d < padded; d += kWidth) {
+    store(to.sum + d, fma(load(sum + d), shrink_new, mul(load(to.sum + d), shrink_old)));
+  }
+  *to.weight = *to.weight * first_lane(shrink_old) + weight * first_lane(shrink_new);
+  *to.highest = most;
+}
+
+void write_output(const float* sum, float weight, float* out, int head_dim) {
+  for (int d = 0; d < head_dim; d += kWidth) {
+    store_first(out + d, div(load(sum + d), set1(weight)), clamp_lanes(head_dim - d));
+  }
+}
+
+template <DType kType>
+void attend_segment(const Work& w, int segment) {
+  for (int i = 0; i < w.queries; ++i) {
+    w.highest[i] = kMinusInfinity;
+    w.weight[i] = 0;
+  }
+  for (int64_t d = 0; d < int64_t{w.queries} * w.padded; d += kWidth) store(w.sum + d, zero());
+  const int begin = segment * kSegmentTokens;
+  const Range all = w.all_tokens();
+  for (int start = begin; start < begin + kSegmentTokens && start < all.end; start += kSpanTokens) attend_span<kType>(w, start, all);
+}
+
+void keep_segment(const Work& w, int segment) {
+  for (int i = 0; i < w.queries; ++i) {
+    const Range own = w.tokens(i);
+    const int begin = segment * kSegmentTokens;
+    if (overlap(own, {begin, begin + kSegmentTokens}).empty()) continue;
+    const Sums total = {w.total_highest + i, w.total_weight + i, w.total + int64_t{i} * w.padded};
+    const float* sum = w.sum + int64_t{i} * w.padded;
+    if (segment == own.begin / kSegmentTokens) {
+      copy_sums(total, w.highest[i], w.weight[i], sum, w.padded);
+    } else {
+      join_sums(total, w.highest[i], w.weight[i], sum, w.padded);
+    }
+  }
+}
+
+template <DType kType>
+void attend(const AttentionShare& share) {
+  const Work w = make_work(share);
+  load_queries(w);
+  if (share.segment >= 0) {
+    attend_segment<kType>(w, share.segment);
+    for (int i = 0; i < w.queries; ++i) {
+      float* to = share.partials + static_cast<size_t>(i) * partial_floats(w.head_dim);
+      copy_sums({to, to + 1, to + kLanes}, w.highest[i], w.weight[i], w.sum + int64_t{i} * w.padded, w.padded);
+    }
+    return;
+  }
+  const Range all = w.all_tokens();
+  for (int segment = all.begin / kSegmentTokens; segment * kSegmentTokens < all.end; ++segment) {
+    attend_segment<kType>(w, segment);
+    keep_segment(w, segment);
+  }
+  for (int i = 0; i < w.queries; ++i) {
+    float* out = share.args->out + (w.output_row(i) * share.args->heads + w.head(i)) * w.head_dim;
+    write_output(w.total + int64_t{i} * w.padded, w.total_weight[i], out, w.head_dim);
+  }
+}
+
+}  // namespace
+
+void attention(const AttentionShare& share) {
+  for_type(share.args->layer.dtype, [&]<DType kType>() { attend<kType>(share); });
+}
+
+void join_segments(float* partials, size_t stride, int segments, float* out, int head_dim) {
+  const Sums total = {partials, partials + 1, partials + kLanes};
+  for (int s = 1; s < segments; ++s) {
+    const float* next = partials + static_cast<size_t>(s) * stride;
+    join_sums(total, next[0], next[1], next + kLanes, padded_head_dim(head_dim));
+  }
+  write_output(total.sum, *total.weight, out, head_dim);
+}
+
+}  // namespace sluice::kernels::SLUICE_ISA

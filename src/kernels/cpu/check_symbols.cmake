@@ -1,0 +1,15 @@
+# cmake -DNM=<nm> -DOBJECTS=<files> -P check_symbols.cmake: fails when an object of one instruction set defines a symbol
+# that the linker may share with others (weak, unique or common), for it might then run on a machine without that set.
+foreach(object ${OBJECTS})
+  execute_process(COMMAND ${NM} --defined-only ${object} OUTPUT_VARIABLE symbols RESULT_VARIABLE status)
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "${NM} cannot read ${object}")
+  endif()
+  string(REGEX MATCHALL "[^\n]* [WwVvuC] [^\n]*" shared "${symbols}")
+  if(shared)
+    message(FATAL_ERROR "${object} defines shared symbols:\n${shared}")
+  endif()
+  if(NOT symbols MATCHES " [TRDB] ")
+    message(FATAL_ERROR "${object} defines nothing: this check looked at the wrong file")
+  endif()
+endforeach()

@@ -1,0 +1,179 @@
+// Matrix products: few rows of x straight from the stored weights, many rows from widened panels, with the same sums.
+
+#include "kernels/cpu/dot_tile.h"
+#include "kernels/cpu/kernels.h"
+#include "kernels/cpu/shares.h"
+
+namespace sluice::kernels::SLUICE_ISA {
+namespace {
+
+// Rows of x that matmul_direct takes at once; their lane sums for four weight rows fill half of the registers.
+constexpr int kDirectRows = kWidth == 16 ? 4 : 1;
+// Weight rows that are read side by side for one row of x: enough independent sums to hide the latency of addition.
+constexpr int kDirectColumns = kWidth == 16 ? 8 : 4;
+
+// out[row, column … column + count) from their sums.
+SLUICE_INLINE void finish(const MatmulArgs& args, int64_t n, int64_t row, int64_t column, int count, __m128 sums) {
+  float* out = args.out + row * n + column;
+  if (count == kTileColumns) {
+    if (args.bias != nullptr) sums = _mm_add_ps(sums, _mm_loadu_ps(args.bias + column));
+    if (args.accumulate) sums = _mm_add_ps(_mm_loadu_ps(out), sums);
+    _mm_storeu_ps(out, sums);
+    return;
+  }
+  float values[kTileColumns];
+  _mm_storeu_ps(values, sums);
+  for (int c = 0; c < count; ++c) {
+    float value = values[c];
+    if (args.bias != nullptr) value += args.bias[column + c];
+    out[c] = args.accumulate ? out[c] + value : value;
+  }
+}
+
+template <DType kType, int kRows, int kColumns>
+SLUICE_INLINE void direct_tile(const MatmulShare& share, int64_t row, int64_t column) {
+  const int64_t k_size = share.k;
+  const float* x = share.args->x + row * k_size;
+  const std::byte* w = share.weight + static_cast<size_t>(column) * share.weight_row_bytes;
+  const size_t stride = share.weight_row_bytes;
+  F sum[kRows][kColumns][kParts] = {};
+  int64_t k = 0;
+  for (; k + kBlock <= k_size; k += kBlock) {
+#pragma GCC unroll 8
+    for (int c = 0; c < kColumns; ++c) {
+      F v[2 * kParts];
+      load_block<kType>(w + static_cast<size_t>(c) * stride, k, v);
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+        for (int i = 0; i < 2 * kParts; ++i) {
+          sum[r][c][i % kParts] = fma(load(x + r * k_size + k + i * kWidth), v[i], sum[r][c][i % kParts]);
+        }
+      }
+    }
+  }
+  for (; k < k_size; k += kLanes) {
+    const int64_t rest = k_size - k < kLanes ? k_size - k : kLanes;
+    for (int c = 0; c < kColumns; ++c) {
+      F v[kParts] = {};
+      load_lanes<kType>(w + static_cast<size_t>(c) * stride, k, rest, v);
+      for (int r = 0; r < kRows; ++r) {
+        for (int p = 0; p < kParts; ++p) {
+          const F xv = load_first(x + r * k_size + k + p * kWidth, clamp_lanes(rest - p * kWidth));
+          sum[r][c][p] = fma(xv, v[p], sum[r][c][p]);
+        }
+      }
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    if constexpr (kColumns == 1) {
+      finish(*share.args, share.n, row + r, column, 1, _mm_set_ss(sum_lanes(sum[r][0])));
+    } else {
+      for (int c = 0; c < kColumns; c += kTileColumns) {
+        const __m128 sums = sum_lanes_4(sum[r][c], sum[r][c + 1], sum[r][c + 2], sum[r][c + 3]);
+        finish(*share.args, share.n, row + r, column + c, kTileColumns, sums);
+      }
+    }
+  }
+}
+
+// All rows of x for kColumns weight rows, which stay in the level-1 or -2 cache meanwhile.
+template <DType kType, int kColumns>
+SLUICE_INLINE void direct_columns(const MatmulShare& share, int64_t column) {
+  int64_t row = share.row_begin;
+  for (; row + kDirectRows <= share.row_end; row += kDirectRows) direct_tile<kType, kDirectRows, kColumns>(share, row, column);
+  for (; row + 2 <= share.row_end; row += 2) direct_tile<kType, kDirectRows < 2 ? 1 : 2, kColumns>(share, row, column);
+  for (; row < share.row_end; ++row) direct_tile<kType, 1, kColumns>(share, row, column);
+}
+
+template <DType kType>
+SLUICE_INLINE void direct(const MatmulShare& share) {
+  int64_t column = share.column_begin;
+  if (share.row_end - share.row_begin == 1) {
+    for (; column + kDirectColumns <= share.column_end; column += kDirectColumns) {
+      direct_tile<kType, 1, kDirectColumns>(share, share.row_begin, column);
+    }
+  }
+  for (; column + kTileColumns <= share.column_end; column += kTileColumns) direct_columns<kType, kTileColumns>(share, column);
+  for (; column < share.column_end; ++column) direct_columns<kType, 1>(share, column);
+}
+
+SLUICE_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// Panels [group of four columns][depth / 16][4, 16] of columns [column, column_end) and elements [k, k + depth).
+template <DType kType>
+void pack_columns(const MatmulShare& share, int64_t column, int64_t column_end, int64_t k, int64_t depth, float* panels) {
+  const int64_t panel_floats = (depth + kLanes - 1) / kLanes * kTileLanes;
+  for (; column < column_end; column += kTileColumns, panels += panel_floats) {
+    const std::byte* rows[kTileColumns];
+    for (int c = 0; c < kTileColumns; ++c) {
+      const bool inside = column + c < column_end;
+      rows[c] = inside ? share.weight + static_cast<size_t>(column + c) * share.weight_row_bytes : nullptr;
+    }
+    pack_panel<kType>(rows, k, depth, panels);
+  }
+}
+
+// Up to kPanelColumns columns for rows [row, row_end): at most kPanelRows of them when k takes several panels.
+struct PanelStep {
+  int64_t column;
+  int64_t column_end;
+  int64_t k;
+  int64_t depth;
+  int64_t row;
+  int64_t row_end;
+};
+
+void multiply_panels(const MatmulShare& share, const PanelStep& step, const float* panels, float* kept_lanes) {
+  const bool first = step.k == 0;
+  const bool last = step.k + step.depth == share.k;
+  const int64_t panel_floats = (step.depth + kLanes - 1) / kLanes * kTileLanes;
+  float own_lanes[kTileRows * kTileLanes];
+  for (int64_t row = step.row; row < step.row_end; row += kTileRows) {
+    const int rows = static_cast<int>(least(kTileRows, step.row_end - row));
+    const float* panel = panels;
+    const float* x = share.args->x + row * share.k + step.k;
+    for (int64_t column = step.column; column < step.column_end; column += kTileColumns, panel += panel_floats) {
+      float* lanes = first && last ? own_lanes : kept_lanes;
+      kept_lanes += first && last ? 0 : rows * kTileLanes;
+      add_tile_rows(rows, x, share.k, panel, step.depth, lanes, first);
+      if (!last) continue;
+      const int count = static_cast<int>(least(kTileColumns, step.column_end - column));
+      for (int r = 0; r < rows; ++r) {
+        finish(*share.args, share.n, row + r, column, count, sum_tile_row(lanes + r * kTileLanes));
+      }
+    }
+  }
+}
+
+template <DType kType>
+void panel(const MatmulShare& share) {
+  float* panels = share.scratch;
+  float* lanes = panels + size_t{kPanelColumns} * kPanelDepthMax;
+  const int64_t pieces = (share.k + kPanelDepthMax - 1) / kPanelDepthMax;
+  const int64_t depth_step = ((share.k + pieces - 1) / pieces + kBlock - 1) / kBlock * kBlock;
+  const int64_t rows_step = pieces == 1 ? share.row_end - share.row_begin : kPanelRows;
+  for (int64_t column = share.column_begin; column < share.column_end; column += kPanelColumns) {
+    const int64_t column_end = least(column + kPanelColumns, share.column_end);
+    for (int64_t row = share.row_begin; row < share.row_end; row += rows_step) {
+      const int64_t row_end = least(row + rows_step, share.row_end);
+      for (int64_t k = 0; k < share.k; k += depth_step) {
+        const int64_t depth = least(depth_step, share.k - k);
+        pack_columns<kType>(share, column, column_end, k, depth, panels);
+        multiply_panels(share, {column, column_end, k, depth, row, row_end}, panels, lanes);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void matmul_direct(const MatmulShare& share) {
+  for_type(share.dtype, [&]<DType kType>() { direct<kType>(share); });
+}
+
+void matmul_panel(const MatmulShare& share) {
+  for_type(share.dtype, [&]<DType kType>() { panel<kType>(share); });
+}
+
+}  // namespace sluice::kernels::SLUICE_ISA

@@ -1,0 +1,37 @@
+// The tables of x86-64, and which of them this machine can run. Compiled for the baseline, like all that is not in an
+// instruction set's namespace.
+
+#include "kernels/cpu/ops_on_cpu.h"
+#include "kernels/cpu/tables.h"
+
+namespace sluice::kernels {
+
+namespace avx2 {
+extern const CpuKernels kKernels;
+}
+namespace avx512 {
+extern const CpuKernels kKernels;
+}
+
+namespace {
+
+constexpr Ops kAvx2 = OpsOnCpu<avx2::kKernels>::table("avx2");
+constexpr Ops kAvx512 = OpsOnCpu<avx512::kKernels>::table("avx512");
+
+// __builtin_cpu_supports also asks whether the operating system saves the registers.
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("avx512f") &&
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+}  // namespace
+
+void append_cpu_ops(std::vector<const Ops*>& tables) {
+  if (has_avx2()) tables.push_back(&kAvx2);
+  if (has_avx512()) tables.push_back(&kAvx512);
+}
+
+}  // namespace sluice::kernels
