@@ -1,0 +1,132 @@
+#pragma once
+// EngineCore: continuous batching as a machine that is stepped by hand; Engine (engine.h) puts a thread and a queue around
+// it. One step is a transaction:
+//
+//   plan     scheduler.h decides from numbers alone which sequences compute how many rows
+//   reserve  blocks are taken; an admission that turns out not to fit stays waiting
+//   run      the model computes; if it fails, the step's requests end with its error and all others go on
+//   commit   what was computed is declared computed and shown to the prefix index
+//   publish  tokens are sampled and sent; finished sequences give their blocks back
+//
+// A pre-empted sequence loses nothing: its blocks stay in the index as long as there is room, its tokens are known, and
+// nothing sent is sent again. A sequence that has computed all its tokens but the last decodes; more rows per sequence and
+// step (speculation) would need no other plan.
+//
+// Owned by one thread, sinks are called on it. accept() and only accept() may be called by any thread.
+
+#include <map>
+#include <memory>
+#include <set>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "engine/admission.h"
+#include "engine/cache_blocks.h"
+#include "engine/engine_metrics.h"
+#include "engine/sampler.h"
+#include "engine/scheduler.h"
+#include "engine/sequence.h"
+#include "model/language_model.h"
+#include "text/tokenizer.h"
+
+namespace sluice::engine {
+
+class EngineCore {
+ public:
+  // Reserves the model. kInvalidArgument for options that contradict each other, else the model's own error.
+  static Result<std::unique_ptr<EngineCore>> create(std::unique_ptr<model::LanguageModel> model, const text::Tokenizer& tokenizer,
+                                                    EngineOptions options, MetricsRegistry& metrics, const Clock& clock);
+  ~EngineCore();
+
+  template <class AnyRequest>
+  Result<std::unique_ptr<Request>> accept(AnyRequest request) const {
+    return admission_->accept(std::move(request));
+  }
+
+  void add(std::unique_ptr<Request> request);
+  // Ends a request now, with kCancelled; an unknown id is ignored.
+  void cancel(api::RequestId id);
+  void end_all(const Error& error);
+  // Runs one step. False when there is nothing to do.
+  bool step();
+
+  bool has_work() const { return !requests_.empty(); }
+  int running() const { return static_cast<int>(running_.size()); }
+  int waiting() const { return static_cast<int>(waiting_.size()); }
+  int unstarted_requests() const { return unstarted_; }  // that have not had a place in the batch
+  double kv_usage() const;
+  std::vector<api::RequestId> take_ended() { return std::exchange(ended_ids_, {}); }  // since the last call
+
+  // Checks blocks, index and lists against each other: a broken invariant is a bug of the engine.
+  Result<void> audit() const;
+  const CacheBlocks& cache() const { return cache_; }
+  const EngineOptions& options() const { return *options_; }
+
+ private:
+  // A sequence's part of the step being run.
+  struct BatchEntry {
+    Sequence* sequence;
+    int rows;
+    int first_row = 0;
+    int first_logits = 0;  // index of its first wanted logits row
+    int scored = 0;        // prompt rows whose logits are wanted
+    bool samples = false;  // and then one for the next token
+  };
+  struct Batch {
+    std::vector<BatchEntry> entries;
+    std::vector<TokenId> tokens;
+    std::vector<int32_t> positions;
+    std::vector<model::SequenceRows> sequences;
+    std::vector<int32_t> logits_rows;
+    bool want_hidden = false;
+  };
+
+  EngineCore(std::unique_ptr<model::LanguageModel> model, const text::Tokenizer& tokenizer, std::unique_ptr<EngineOptions> options,
+             MetricsRegistry& metrics, const Clock& clock);
+
+  void end_overdue();
+  void adopt_prefixes();
+  StepPlan plan();
+  void reserve(const StepPlan& plan);
+  bool admit(Sequence& sequence, const StepPlan::Admission& admission);
+  void fill_batch();
+  Result<model::StepOutput> run();
+  void publish(const BatchEntry& entry, const model::StepOutput& output);
+  void read_prompt_rows(const BatchEntry& entry, const model::StepOutput& output);
+  void finish_prompt(Sequence& sequence);
+  void sample_next(const BatchEntry& entry, const model::StepOutput& output);
+  void finish_embedding(Sequence& sequence);
+
+  void preempt(Sequence& sequence);
+  void leave(Sequence& sequence, bool keep);
+  void finish(Sequence& sequence);
+  void end(Request& request, Result<api::Usage> outcome);
+  void update_gauges();
+  PrefixKey key(const Sequence& sequence) const { return {sequence.request->cache_salt, sequence.tokens}; }
+  std::span<float> logits_row(const model::StepOutput& output, int index) const;
+
+  std::unique_ptr<model::LanguageModel> model_;
+  const model::ModelTraits traits_;
+  const text::Tokenizer& tokenizer_;
+  const std::unique_ptr<const EngineOptions> options_;  // its address is known to admission_
+  const Clock& clock_;
+  EngineMetrics metrics_;
+  CacheBlocks cache_;
+  std::unique_ptr<const Admission> admission_;
+  Sampler sampler_;
+
+  std::unordered_map<api::RequestId, std::unique_ptr<Request>> requests_;
+  std::vector<Sequence*> running_;  // by ServedBefore
+  std::set<Sequence*, ServedBefore> waiting_;
+  std::set<std::pair<int64_t, api::RequestId>> deadlines_;
+  Batch batch_;
+  std::vector<std::unique_ptr<Request>> ended_;  // of this step: entries may still point to them
+  std::vector<api::RequestId> ended_ids_;
+  uint64_t next_order_ = 0;
+  int unstarted_ = 0;
+  int empty_steps_ = 0;
+};
+
+}  // namespace sluice::engine

@@ -1,0 +1,63 @@
+#pragma once
+// Decides what the next step computes. Pure: a function of the numbers given, so every rule is tested without a model.
+//
+// The rules, in order:
+//  1. Sequences with one token to compute (decoding) get their row, best first. One that needs a new block when none is
+//     available takes it from the worst running sequence, which is pre-empted (perhaps itself).
+//  2. Running sequences with more to compute (prefilling) get chunks, best first, while rows are left.
+//  3. Waiting sequences are admitted, best first and none out of turn, while rows, places and blocks are left; a strictly
+//     better priority may pre-empt worse running sequences for place and blocks. An admitted sequence gets all blocks its
+//     known tokens need, and one block of growth stays available for every running one.
+// Better means: lower priority value, then earlier arrival. Lists come best first.
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "engine/cache_blocks.h"
+
+namespace sluice::engine {
+
+struct RunningView {
+  int priority = 0;
+  int tokens = 0;           // known: prompt and generated so far
+  int computed = 0;         // of them, in the cache; < tokens
+  int blocks = 0;           // held
+  int releasable = 0;       // of them, used by no other sequence
+  bool scores_all = false;  // every row's logits are wanted
+};
+
+struct WaitingView {
+  int priority = 0;
+  int tokens = 0;
+  bool scores_all = false;
+};
+
+struct StepLimits {
+  int rows = 0;            // of the step
+  int scored_rows = 0;     // of sequences that want every row's logits
+  int sequences = 0;       // running at once; ≤ rows
+  int block_tokens = 0;
+  int available_blocks = 0;
+};
+
+struct StepPlan {
+  struct Grant {
+    int running;  // index into the running list
+    int rows;
+  };
+  struct Admission {
+    int waiting;        // index into the waiting list
+    int rows;           // at most
+    bool copy_partial;  // also copy the known beginning of its next block
+  };
+  std::vector<int> preempted;         // indices into the running list
+  std::vector<Grant> grants;          // decoding first
+  std::vector<Admission> admissions;  // best first
+};
+
+// `lookup(i)` tells what waiting sequence i could take from the prefix index; it is asked only for those that may be admitted.
+StepPlan plan_step(std::span<const RunningView> running, std::span<const WaitingView> waiting, const StepLimits& limits,
+                   const std::function<Reuse(int)>& lookup);
+
+}  // namespace sluice::engine
