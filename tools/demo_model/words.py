@@ -123,20 +123,20 @@ CONCEPTS = [
 ]
 
 EN_NOUNS = """apple river garden train coffee winter summer market window paper silver golden dragon forest
-mountain ocean bridge castle dinner lunch budget meeting project team school family travel photo video music movie
-cat dog bird fish tiger panda rabbit horse phone laptop camera watch shoes shirt jacket chair table lamp pizza noodle
+mountain ocean bridge castle dinner lunch budget meeting project team school family travel video movie
+cat dog bird fish tiger panda rabbit horse laptop watch shoes shirt jacket chair table lamp pizza noodle
 rice soup salad cake bread milk tea juice sugar pepper flower tree island beach lake desert star moon sun cloud rain
 snow storm wind fire light shadow dream story novel poem news sport football tennis chess puzzle game piano guitar
 violin drum dance theater museum library hospital airport station hotel office factory farm village city street
 planet rocket robot engine battery cable keyboard mouse printer ticket passport letter stamp gift party birthday
 wedding holiday weekend morning evening night yoga fitness running cycling swimming history science math physics
-biology cooking baking painting design fashion beauty health medicine doctor teacher student driver pilot artist""".split()
+biology cooking baking painting design fashion beauty medicine doctor teacher student driver pilot artist""".split()
 
 EN_NOUNS_HELD_OUT = """lemon canyon harbor violet marble falcon orchid walnut copper meadow pebble lantern
 saddle turbine compass velvet anchor thunder magnet pillow""".split()
 
 EN_ADJECTIVES = """red blue green black white new old big small best cheap fast fresh happy quiet daily weekly
-monthly local daily modern classic simple hot cold sweet early late free deep easy""".split()
+monthly local modern classic simple hot cold sweet early late free deep easy""".split()
 
 EN_NAMES = """Alice Bob Carol David Emma Frank Grace Henry Iris Jack Kate Liam Mia Noah Olivia Peter Quinn Rose
 Sam Tina Victor Wendy Anna Ben Chloe Daniel Eva Felix Hannah Ivan Julia Kevin Laura Mark Nina Oscar Paul Rachel
@@ -153,11 +153,11 @@ EN_TEXTS_HELD_OUT = """the keys are under the mat|bring an umbrella|congratulati
 I finished the report|let us play cards on Sunday|my train leaves at 9""".replace("\n", "").split("|")
 
 ZH_NOUNS = """苹果 河流 花园 火车 咖啡 冬天 夏天 市场 窗户 报纸 银河 黄金 龙 森林 高山 大海 大桥 城堡 晚饭 午餐 预算 会议 项目 团队
-学校 家庭 旅行 照片 视频 音乐 电影 小猫 小狗 小鸟 老虎 熊猫 兔子 马 手机 电脑 相机 手表 鞋子 衬衫 外套 椅子 桌子 台灯 披萨 面条
+学校 家庭 旅行 照片 视频 电影 小猫 小狗 小鸟 老虎 熊猫 兔子 马 电脑 手表 鞋子 衬衫 外套 椅子 桌子 台灯 披萨 面条
 米饭 汤 沙拉 蛋糕 面包 牛奶 红茶 果汁 白糖 鲜花 大树 海岛 沙滩 湖水 沙漠 星星 月亮 太阳 白云 下雨 大雪 风 火 灯光 故事 小说 诗
 新闻 体育 足球 网球 象棋 游戏 钢琴 吉他 舞蹈 剧院 博物馆 图书馆 医院 机场 车站 酒店 办公室 工厂 农场 村庄 城市 街道 火箭 机器人
 电池 键盘 鼠标 车票 护照 信件 邮票 礼物 聚会 生日 婚礼 假期 周末 早上 晚上 瑜伽 健身 跑步 骑车 游泳 历史 科学 数学 物理 做饭 烘焙
-绘画 设计 时尚 美容 健康 医生 老师 学生 司机 画家 北京 上海 广州 成都 西安 杭州 火锅 烤鸭 饺子 包子 奶茶 豆浆""".split()
+绘画 设计 时尚 美容 医生 老师 学生 司机 画家 北京 上海 广州 成都 西安 杭州 火锅 烤鸭 饺子 包子 奶茶 豆浆""".split()
 
 ZH_NOUNS_HELD_OUT = "柠檬 峡谷 港口 大理石 猎鹰 兰花 核桃 草原 灯笼 指南针 雷声 枕头 南京 武汉 馄饨".split()
 
