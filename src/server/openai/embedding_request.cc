@@ -1,0 +1,51 @@
+#include "base/strings.h"
+#include "server/openai/request.h"
+#include "server/openai/request_fields.h"
+#include "server/openai/text_prompts.h"
+
+namespace sluice::openai {
+namespace {
+
+void refuse_empty_texts(FieldReader& fields, const std::vector<api::Prompt>& inputs) {
+  for (const api::Prompt& input : inputs) {
+    const auto* text = std::get_if<api::TextPrompt>(&input);
+    if (text != nullptr && text->text.empty()) {
+      return fields.fail(invalid_value("input", "Invalid 'input': a text to embed must not be empty."));
+    }
+  }
+}
+
+template <class Value>
+void read_word(FieldReader& fields, const FieldSpec& spec, std::initializer_list<std::pair<std::string_view, Value>> words, Value& out) {
+  const auto given = fields.string(spec);
+  if (!given) return;
+  std::string known;
+  for (const auto& [word, value] : words) {
+    if (*given == word) {
+      out = value;
+      return;
+    }
+    known += cat(known.empty() ? "'" : " and '", word, "'");
+  }
+  fields.fail(invalid_value(fields.path(spec.name), cat("Invalid value: '", given->substr(0, 60), "'. Supported values are: ", known, ".")));
+}
+
+}  // namespace
+
+Result<EmbedCall> parse_embedding_request(const Json& body, const ParseOptions& options) {
+  FieldReader fields(body);
+  EmbedCall call;
+  call.request.model = fields.string(field::kModel).value_or("");
+  call.request.inputs = read_text_prompts(fields, "input", true, options.limits.embedding_inputs_max);
+  refuse_empty_texts(fields, call.request.inputs);
+  read_word<EmbeddingEncoding>(fields, field::kEncodingFormat, {{"float", EmbeddingEncoding::kFloat}, {"base64", EmbeddingEncoding::kBase64}},
+                               call.encoding);
+  read_word<api::Pooling>(fields, field::kPooling, {{"mean", api::Pooling::kMean}, {"last", api::Pooling::kLast}}, call.request.pooling);
+  call.request.normalize = fields.boolean(field::kNormalize).value_or(true);
+  call.dimensions = fields.integer(field::kDimensions).value_or(0);
+  fields.string(field::kUser);
+  if (!fields.ok()) return fields.error();
+  return call;
+}
+
+}  // namespace sluice::openai
