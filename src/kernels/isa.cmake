@@ -29,3 +29,6 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
 else()
   target_sources(kernels PRIVATE ${cpu_kernels}/portable_isa.cc)
 endif()
+
+add_executable(bench_kernels EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/bench/kernels/bench_kernels.cc)
+target_link_libraries(bench_kernels PRIVATE kernels)
