@@ -20,7 +20,7 @@ struct Request {
   std::string target;   // as sent, in origin form: "/v1/models/a%20b?x=1"; "*" only for OPTIONS
   std::string path;     // percent-decoded, begins with '/', no "." or ".." segments, no control characters, UTF-8
   std::string query;    // after '?', as sent
-  Headers headers;      // names in lower case; trailers are dropped
+  Headers headers;      // trailers are dropped
   std::string body;
   std::string host;     // Host or :authority, as sent
   std::string scheme;   // "http" or "https"

@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "server/http/request.h"
@@ -54,7 +55,8 @@ class Router {
     std::vector<std::string> segments;
     std::vector<size_t> routes;  // indices: one per method
   };
-  const Pattern* find(std::string_view raw_path, std::vector<std::pair<std::string, std::string>>* params) const;
+  // The routes of the path, or null. Adds what its {names} stand for to `params`.
+  const std::vector<size_t>* find(std::string_view raw_path, std::vector<std::pair<std::string, std::string>>* params) const;
 
   std::vector<Route> routes_;
   std::map<std::string, std::vector<size_t>, std::less<>> literal_;  // path → routes
