@@ -1,0 +1,81 @@
+#include "cli/answer_stream.h"
+
+#include <chrono>
+#include <deque>
+
+namespace sluice::cli {
+namespace {
+
+using Seconds = std::chrono::duration<double>;
+using Time = std::chrono::steady_clock;
+
+// Hands the engine thread's events to the waiting thread.
+class EventMailbox final : public api::GenerationSink {
+ public:
+  void on_prompt(api::PromptReport) override {}
+  void on_delta(api::TokenDelta delta) override {
+    const std::lock_guard lock(mutex_);
+    deltas_.push_back(std::move(delta));
+    arrived_.notify_one();
+  }
+  void on_end(Result<api::Usage> end) override {
+    const std::lock_guard lock(mutex_);
+    end_.emplace(std::move(end));
+    arrived_.notify_one();
+  }
+
+  // Waits a little for something new. Deltas first; the end only when none is left.
+  bool next(std::deque<api::TokenDelta>& deltas, std::optional<Result<api::Usage>>& end) {
+    std::unique_lock lock(mutex_);
+    arrived_.wait_for(lock, std::chrono::milliseconds(50), [&] { return !deltas_.empty() || end_; });
+    deltas.swap(deltas_);
+    deltas_.clear();
+    if (deltas.empty() && end_) end = *end_;
+    return !deltas.empty() || end.has_value();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::deque<api::TokenDelta> deltas_;
+  std::optional<Result<api::Usage>> end_;
+};
+
+}  // namespace
+
+Result<Answer> wait_for_answer(api::Backend& backend, api::GenerateRequest request, const std::function<void(const std::string&)>& on_text,
+                               const std::atomic<bool>* stop) {
+  const auto mailbox = std::make_shared<EventMailbox>();
+  const api::RequestId id = request.id;
+  const Time::time_point start = Time::now();
+  SLUICE_RETURN_IF_ERROR(backend.generate(std::move(request), mailbox));
+  Answer answer;
+  bool cancelled = false;
+  while (true) {
+    std::deque<api::TokenDelta> deltas;
+    std::optional<Result<api::Usage>> end;
+    if (stop != nullptr && stop->load() && !cancelled) {
+      cancelled = true;
+      backend.cancel(id);
+    }
+    if (!mailbox->next(deltas, end)) continue;
+    for (const api::TokenDelta& delta : deltas) {
+      if (answer.first_token_s == 0) answer.first_token_s = Seconds(Time::now() - start).count();
+      if (delta.finish) answer.finish = *delta.finish;
+      if (delta.choice != 0 || cancelled) continue;
+      answer.text += delta.text;
+      if (on_text && !delta.text.empty()) on_text(delta.text);
+    }
+    if (!end) continue;
+    answer.total_s = Seconds(Time::now() - start).count();
+    if (cancelled) {
+      answer.finish = api::FinishReason::kCancelled;
+      return answer;
+    }
+    if (!end->ok()) return end->error();
+    answer.usage = **end;
+    return answer;
+  }
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,69 @@
+// sluice inspect: what a model is, from its small files alone, and where its memory would go.
+
+#include <cstdio>
+
+#include "base/json.h"
+#include "base/strings.h"
+#include "cli/commands.h"
+#include "local/model_text.h"
+
+namespace sluice::cli {
+namespace {
+
+Json describe(const checkpoint::ModelFiles& files, const model::ModelDescription& description) {
+  const model::DecoderSpec& spec = description.spec;
+  int64_t parameters = 0;
+  Json types = Json::object();
+  for (const checkpoint::WeightEntry& entry : files.weights.entries()) {
+    parameters += entry.shape.elements();
+    types[entry.stored_type] = types.value(entry.stored_type, int64_t{0}) + 1;
+  }
+  return {{"name", files.name},
+          {"path", files.path},
+          {"format", description.kind == model::FileKind::kGguf ? "gguf" : "safetensors"},
+          {"architecture", spec.architecture},
+          {"parameters", parameters},
+          {"file_bytes", files.weights.file_bytes()},
+          {"tensors", files.weights.entries().size()},
+          {"tensor_types", types},
+          {"layers", spec.layers},
+          {"hidden_size", spec.hidden_size},
+          {"intermediate_size", spec.intermediate_size},
+          {"heads", spec.heads},
+          {"kv_heads", spec.kv_heads},
+          {"head_dim", spec.head_dim},
+          {"vocab_size", spec.vocab_size},
+          {"context_max", spec.context_max},
+          {"tied_embeddings", spec.tied_embeddings}};
+}
+
+Json describe_text(const local::ModelText& text) {
+  Json eos = Json::array();
+  for (const text::TokenId id : text.eos) eos.push_back({{"id", id}, {"text", std::string(text.tokenizer->token_text(id))}});
+  return {{"vocab_size", text.tokenizer->vocab_size()}, {"end_tokens", eos}, {"chat_template", text.chat_template.has_value()}};
+}
+
+}  // namespace
+
+Result<int> run_inspect(const CommandLine& line) {
+  SLUICE_TRY(const local::LocalOptions options, local_options(line.arguments.front(), line.settings));
+  SLUICE_TRY(const checkpoint::ModelFiles files, checkpoint::open_model(options.model_path));
+  SLUICE_TRY(const model::ModelDescription description, model::describe_model(files));
+  Json report = describe(files, description);
+  const auto text = local::load_model_text(files, options.chat_template_path);
+  report["tokenizer"] = text.ok() ? describe_text(*text) : Json{{"error", text.error().message}};
+  const auto plan = model::plan_memory(files, description, options.load, options.memory);
+  report["memory_plan"] = plan.ok() ? model::plan_to_json(*plan) : Json{{"error", plan.error().message}};
+  if (line.settings.json) {
+    std::printf("%s\n", dump_json(report, 2).c_str());
+  } else {
+    for (const auto& [key, value] : report.items()) {
+      if (key == "memory_plan") continue;
+      std::printf("%-18s %s\n", key.c_str(), value.is_string() ? value.get<std::string>().c_str() : dump_json(value).c_str());
+    }
+    std::printf("%s", plan.ok() ? model::format_plan(*plan).c_str() : (plan.error().message + "\n").c_str());
+  }
+  return plan.ok() ? 0 : 1;
+}
+
+}  // namespace sluice::cli

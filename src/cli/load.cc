@@ -1,0 +1,103 @@
+// Settings become a loaded model.
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "cli/commands.h"
+
+namespace sluice::cli {
+namespace {
+
+// "0-3,8" → {0, 1, 2, 3, 8}
+Result<std::vector<int>> parse_cpu_list(const std::string& text) {
+  constexpr int kCpuMax = 1023;
+  std::vector<int> cpus;
+  if (text.empty()) return cpus;
+  for (const std::string& part : split(text, ',')) {
+    const std::vector<std::string> ends = split(part, '-');
+    int first = -1, last = -1;
+    const auto parse = [](const std::string& word, int& number) {
+      const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
+      return error == std::errc() && end == word.data() + word.size();
+    };
+    if (ends.size() > 2 || !parse(ends.front(), first) || !parse(ends.back(), last) || first < 0 || last < first || last > kCpuMax) {
+      return invalid_argument(cat("--cpu-affinity must look like 0-3,8, not '", text, "'"), "cpu-affinity");
+    }
+    for (int cpu = first; cpu <= last; ++cpu) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+std::optional<DType> named_dtype(std::string_view name) {
+  if (name == "f32") return DType::kF32;
+  if (name == "f16") return DType::kF16;
+  if (name == "bf16") return DType::kBF16;
+  if (name == "int8") return DType::kQ8_0;
+  return std::nullopt;  // auto
+}
+
+// A bar on a terminal; nothing elsewhere.
+class ProgressBar {
+ public:
+  void show(std::string_view what, size_t done, size_t total) {
+    if (!terminal_ || total == 0) return;
+    const int percent = static_cast<int>(std::min(done, total) * 100 / total);
+    if (percent == shown_) return;
+    shown_ = percent;
+    std::string bar(30, ' ');
+    std::fill_n(bar.begin(), percent * 30 / 100, '#');
+    std::fprintf(stderr, "\r%.*s [%s] %3d %%", static_cast<int>(what.size()), what.data(), bar.c_str(), percent);
+  }
+  ~ProgressBar() {
+    if (shown_ >= 0) std::fputs("\r\x1b[K", stderr);
+  }
+
+ private:
+  bool terminal_ = isatty(STDERR_FILENO) != 0;
+  int shown_ = -1;
+};
+
+}  // namespace
+
+Result<local::LocalOptions> local_options(const std::string& model, const Settings& settings) {
+  local::LocalOptions options;
+  options.model_path = model;
+  options.served_names = settings.served_model_name;
+  options.chat_template_path = settings.chat_template;
+  options.load.weights.dtype = named_dtype(settings.dtype);
+  options.load.kv_dtype = named_dtype(settings.kv_dtype);
+  if (settings.quantize == "int8") options.load.weights.quantization = model::WeightQuantization::kInt8;
+  if (settings.quantize == "int4") options.load.weights.quantization = model::WeightQuantization::kInt4;
+  options.memory = {.limit = settings.memory,
+                    .graph_memory_ratio = settings.graph_memory_ratio,
+                    .context = static_cast<int>(settings.context),
+                    .sequences_max = static_cast<int>(settings.max_concurrency),
+                    .step_rows_max = static_cast<int>(std::max(settings.chunk_tokens, settings.max_concurrency)),
+                    };
+  options.threads.threads = static_cast<int>(settings.threads);
+  SLUICE_TRY(options.threads.cpus, parse_cpu_list(settings.cpu_affinity));
+  options.kernels = settings.kernels;
+  options.waiting_max = static_cast<int>(settings.queue_max);
+  options.prefix_index = settings.prefix_cache;
+  return options;
+}
+
+Result<std::unique_ptr<local::LocalBackend>> load_backend(const CommandLine& line, MetricsRegistry& metrics, bool verbose) {
+  SLUICE_TRY(const local::LocalOptions options, local_options(line.arguments.front(), line.settings));
+  ProgressBar bar;
+  local::LoadingReport report;
+  report.on_plan = [&](const model::ModelDescription& description, const model::MemoryPlan& plan) {
+    if (!verbose) return;
+    std::fprintf(stderr, "%s: %s, %d layers, %s weights\n%s", options.model_path.c_str(), description.spec.architecture.c_str(),
+                 description.spec.layers, std::string(dtype_name(description.stored_dtype)).c_str(), format_plan(plan).c_str());
+  };
+  report.on_progress = [&](size_t done, size_t total) { bar.show("loading", done, total); };
+  return local::LocalBackend::load(options, metrics, report);
+}
+
+}  // namespace sluice::cli

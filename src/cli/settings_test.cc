@@ -1,0 +1,98 @@
+#include "cli/settings.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+
+#include "cli/commands.h"
+
+namespace sluice::cli {
+namespace {
+
+std::map<std::string, std::string> g_environment;
+const char* fake_environment(const char* name) {
+  const auto found = g_environment.find(name);
+  return found == g_environment.end() ? nullptr : found->second.c_str();
+}
+
+Result<CommandLine> parse(const std::vector<std::string>& words) { return parse_command_line(words, fake_environment); }
+
+class SettingsTest : public testing::Test {
+ protected:
+  SettingsTest() { g_environment.clear(); }
+  static std::string write_config(const std::string& text) {
+    const std::string path = testing::TempDir() + "settings_test.yaml";
+    std::ofstream(path) << text;
+    return path;
+  }
+};
+
+TEST_F(SettingsTest, AFlagBeatsTheEnvironmentWhichBeatsTheFile) {
+  const std::string config = write_config("port: 1\nhost: file\nmax-concurrency: 3\napi_key: [a, b]\n");
+  g_environment = {{"SLUICE_PORT", "2"}, {"SLUICE_HOST", "env"}};
+  const auto line = parse({"serve", "model", "--config", config, "--port", "3"});
+  if (!line.ok() && line.error().code == ErrorCode::kUnimplemented) GTEST_SKIP() << line.error().message;
+  ASSERT_TRUE(line.ok()) << line.error().message;
+  EXPECT_EQ(line->settings.port, 3);
+  EXPECT_EQ(line->settings.host, "env");
+  EXPECT_EQ(line->settings.max_concurrency, 3);
+  EXPECT_EQ(line->settings.api_key, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(line->command, "serve");
+  EXPECT_EQ(line->arguments, std::vector<std::string>{"model"});
+}
+
+TEST_F(SettingsTest, NamesWhatIsWrong) {
+  const std::pair<std::vector<std::string>, std::string> cases[] = {
+      {{"serve", "m", "--prot", "1"}, "did you mean 'port'"},
+      {{"serve", "m", "--port", "70000"}, "from 0 to 65535"},
+      {{"serve", "m", "--port", "x"}, "whole number"},
+      {{"serve", "m", "--port"}, "needs a value"},
+      {{"serve", "m", "--dtype", "int3"}, "one of auto, f32, f16, bf16"},
+      {{"serve", "m", "--memory", "lots"}, "8GiB"},
+      {{"serve", "m", "--temperature", "1"}, "means nothing to 'sluice serve'"},
+      {{"serve", "m", "-p", "1"}, "begin with --"},
+      {{"serve", "m", "--no-port"}, "unknown flag"},
+  };
+  for (const auto& [words, expected] : cases) {
+    const auto line = parse(words);
+    ASSERT_FALSE(line.ok());
+    EXPECT_EQ(line.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_NE(line.error().message.find(expected), std::string::npos) << line.error().message;
+  }
+  g_environment = {{"SLUICE_THREADS", "many"}};
+  EXPECT_NE(parse({"serve", "m"}).error().message.find("SLUICE_THREADS"), std::string::npos);
+}
+
+TEST_F(SettingsTest, AnUnknownKeyOfTheFileIsAnError) {
+  const auto line = parse({"serve", "m", "--config", write_config("max_concurency: 3\n")});
+  ASSERT_FALSE(line.ok());
+  if (line.error().code == ErrorCode::kUnimplemented) GTEST_SKIP() << line.error().message;
+  EXPECT_NE(line.error().message.find("max-concurrency"), std::string::npos) << line.error().message;
+}
+
+TEST_F(SettingsTest, SecretsAreNotPrinted) {
+  const auto line = parse({"serve", "m", "--api-key", "sk-1,sk-2", "--api-key=sk-3", "--no-prefix-cache"});
+  ASSERT_TRUE(line.ok());
+  EXPECT_EQ(line->settings.api_key.size(), 3u);
+  EXPECT_FALSE(line->settings.prefix_cache);
+  for (const Knob& knob : knobs()) EXPECT_EQ(value_text(knob, line->settings).find("sk-"), std::string::npos);
+}
+
+TEST_F(SettingsTest, EveryKnobHasHelpAndMeansSomethingToAKnownCommand) {
+  std::set<std::string_view> names;
+  for (const Knob& knob : knobs()) {
+    EXPECT_TRUE(names.insert(knob.name).second) << knob.name;
+    EXPECT_FALSE(knob.help.empty()) << knob.name;
+    bool used = false;
+    for (const Command& command : commands()) used = used || applies_to(knob, command.name);
+    EXPECT_TRUE(used) << knob.name;
+  }
+  for (const Command& command : commands()) EXPECT_NE(program_help().find(command.name), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sluice::cli

@@ -1,0 +1,165 @@
+#include "local/local_backend.h"
+
+#include <algorithm>
+#include <ctime>
+#include <filesystem>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "checkpoint/mapping_guard.h"
+#include "context/prompt_builder.h"
+#include "engine/engine.h"
+#include "kernels/ops.h"
+#include "local/model_text.h"
+
+namespace sluice::local {
+namespace {
+
+constexpr int kPromptScoreRows = 64;  // rows of one step whose prompt log-probabilities are asked for
+
+class EngineBackend final : public LocalBackend {
+ public:
+  static Result<std::unique_ptr<LocalBackend>> load(const LocalOptions& options, MetricsRegistry& metrics, const LoadingReport& report) {
+    std::unique_ptr<EngineBackend> backend(new EngineBackend(options.threads));
+    SLUICE_RETURN_IF_ERROR(backend->initialise(options, metrics, report));
+    return std::unique_ptr<LocalBackend>(std::move(backend));
+  }
+
+  std::vector<api::ModelCard> models() const override { return cards_; }
+  api::BackendStatus status() const override { return engine_->status(); }
+
+  Result<void> generate(api::GenerateRequest request, std::shared_ptr<api::GenerationSink> sink) override {
+    SLUICE_RETURN_IF_ERROR(check_name(request.model));
+    const int64_t arrived_us = clock_.now_us();
+    const bool chat = std::holds_alternative<api::ChatPrompt>(request.prompt);
+    SLUICE_TRY(std::vector<text::TokenId> prompt, prompts_->tokens(request.prompt));
+    return engine_->submit({.id = request.id,
+                            .prompt = std::move(prompt),
+                            .sampling = std::move(request.sampling),
+                            .choices = request.choices,
+                            .priority = request.priority,
+                            .cache_salt = std::move(request.cache_salt),
+                            .deadline_us = request.deadline_us,
+                            .arrived_us = arrived_us,
+                            .prompt_param = chat ? "messages" : "prompt",
+                            .sink = std::move(sink)});
+  }
+
+  Result<void> embed(api::EmbedRequest request, std::function<void(Result<api::EmbedAnswer>)> done) override {
+    SLUICE_RETURN_IF_ERROR(check_name(request.model));
+    engine::EngineEmbedRequest submitted{.id = request.id,
+                                         .inputs = {},
+                                         .pooling = request.pooling,
+                                         .normalize = request.normalize,
+                                         .arrived_us = clock_.now_us(),
+                                         .done = std::move(done)};
+    for (const api::Prompt& input : request.inputs) {
+      SLUICE_TRY(std::vector<text::TokenId> ids, prompts_->tokens(input));
+      submitted.inputs.push_back(std::move(ids));
+    }
+    return engine_->submit(std::move(submitted));
+  }
+
+  void cancel(api::RequestId id) override { engine_->cancel(id); }
+
+  Result<std::vector<api::TokenId>> tokenize(const std::string& model, const api::Prompt& prompt) const override {
+    SLUICE_RETURN_IF_ERROR(check_name(model));
+    return prompts_->tokens(prompt);
+  }
+  Result<std::string> detokenize(const std::string& model, const std::vector<api::TokenId>& ids) const override {
+    SLUICE_RETURN_IF_ERROR(check_name(model));
+    for (const api::TokenId id : ids) {
+      if (id < 0 || id >= text_.tokenizer->vocab_size()) {
+        return invalid_argument(cat("token id ", id, " is outside the vocabulary of ", text_.tokenizer->vocab_size()), "tokens");
+      }
+    }
+    return utf8_sanitize(text_.tokenizer->decode(ids));
+  }
+  Result<std::string> apply_template(const std::string& model, const api::ChatPrompt& prompt) const override {
+    SLUICE_RETURN_IF_ERROR(check_name(model));
+    return prompts_->render(prompt);
+  }
+
+  bool drain(int64_t timeout_ms) override { return engine_->drain(std::chrono::milliseconds(timeout_ms)); }
+  const model::MemoryPlan& plan() const override { return plan_; }
+  bool has_chat_template() const override { return prompts_->has_chat_template(); }
+  std::string_view kernels() const override { return ops_->name; }
+
+ private:
+  explicit EngineBackend(const ThreadPoolOptions& threads) : pool_(threads) {}
+
+  Result<void> initialise(const LocalOptions& options, MetricsRegistry& metrics, const LoadingReport& report) {
+    checkpoint::install_mapping_guard();
+    SLUICE_TRY(ops_, kernels::select_ops(options.kernels));
+    SLUICE_TRY(checkpoint::ModelFiles opened, checkpoint::open_model(options.model_path));
+    const auto files = std::make_shared<const checkpoint::ModelFiles>(std::move(opened));
+    SLUICE_TRY(const model::ModelDescription description, model::describe_model(*files));
+    model::MemoryRequest memory = options.memory;
+    memory.logits_rows_max = memory.sequences_max + kPromptScoreRows;
+    SLUICE_TRY(plan_, model::plan_memory(*files, description, options.load, memory));
+    if (report.on_plan) report.on_plan(description, plan_);
+    SLUICE_TRY(text_, load_model_text(*files, options.chat_template_path));
+    SLUICE_TRY(std::unique_ptr<model::Decoder> decoder,
+               model::load_decoder(files, description, options.load, *ops_, pool_, report.on_progress));
+    if (text_.tokenizer->vocab_size() > description.spec.vocab_size) {
+      log::warn("the tokenizer has more tokens than the model", {{"tokenizer", text_.tokenizer->vocab_size()}, {"model", description.spec.vocab_size}});
+    }
+
+    const bool chat = text_.chat_template.has_value();
+    prompts_.emplace(*text_.tokenizer, std::move(text_.chat_template), text_.special_tokens);
+    set_cards(options, *files, description, chat);
+    engine::EngineOptions settings{.blocks = plan_.blocks,
+                                   .step_rows_max = memory.step_rows_max,
+                                   .sequences_max = plan_.sequences_max,
+                                   .prompt_score_rows = kPromptScoreRows,
+                                   .waiting_max = options.waiting_max,
+                                   .context_max = plan_.context,
+                                   .prefix_index = options.prefix_index,
+                                   .eos = text_.eos,
+                                   .sampling_defaults = text_.sampling,
+                                   .model_name = cards_.front().id};
+    SLUICE_TRY(engine_, engine::Engine::create(std::move(decoder), *text_.tokenizer, std::move(settings), metrics, clock_));
+    return {};
+  }
+
+  void set_cards(const LocalOptions& options, const checkpoint::ModelFiles& files, const model::ModelDescription& description, bool chat) {
+    std::vector<std::string> names = options.served_names;
+    if (names.empty()) names.push_back(files.name);
+    for (const std::string& name : names) {
+      cards_.push_back({.id = name,
+                        .created = std::time(nullptr),
+                        .context_tokens = plan_.context,
+                        .architecture = description.spec.architecture,
+                        .root = options.model_path,
+                        .chat = chat});
+    }
+  }
+
+  Result<void> check_name(const std::string& name) const {
+    const bool known = name.empty() || std::ranges::any_of(cards_, [&](const api::ModelCard& card) { return card.id == name; });
+    if (known) return {};
+    std::vector<std::string> names;
+    for (const api::ModelCard& card : cards_) names.push_back(card.id);
+    return Error{ErrorCode::kNotFound, cat("the model '", name, "' does not exist here; served: ", join(names, ", ")), "model", "model_not_found"};
+  }
+
+  // In the order in which they are needed; the engine, last, is destroyed first and ends every request.
+  SteadyClock clock_;
+  ThreadPool pool_;
+  const kernels::Ops* ops_ = nullptr;
+  model::MemoryPlan plan_;
+  ModelText text_;
+  std::optional<context::PromptBuilder> prompts_;
+  std::vector<api::ModelCard> cards_;
+  std::unique_ptr<engine::Engine> engine_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<LocalBackend>> LocalBackend::load(const LocalOptions& options, MetricsRegistry& metrics, const LoadingReport& report) {
+  return EngineBackend::load(options, metrics, report);
+}
+
+}  // namespace sluice::local

@@ -1,0 +1,122 @@
+#include "local/model_text.h"
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/strings.h"
+
+namespace sluice::local {
+namespace {
+
+using checkpoint::ModelFiles;
+using text::TokenId;
+
+void add_id(std::vector<TokenId>& ids, int64_t id, int vocab_size) {
+  if (id >= 0 && id < vocab_size && std::ranges::count(ids, static_cast<TokenId>(id)) == 0) ids.push_back(static_cast<TokenId>(id));
+}
+
+// eos_token_id of a config: a number or a list of them.
+void add_eos(const Json& config, int vocab_size, std::vector<TokenId>& ids) {
+  const Json* eos = json_find(config, "eos_token_id");
+  if (eos == nullptr) return;
+  if (eos->is_number_integer()) add_id(ids, eos->get<int64_t>(), vocab_size);
+  if (!eos->is_array()) return;
+  for (const Json& id : *eos) {
+    if (id.is_number_integer()) add_id(ids, id.get<int64_t>(), vocab_size);
+  }
+}
+
+// generation_config.json, as vLLM reads it; an explicit "do_sample": false with no temperature means greedy.
+Result<api::SamplingParams> recommended_sampling(const Json& config) {
+  api::SamplingParams sampling;
+  if (!config.is_object()) return sampling;
+  const auto number = [&](const char* key, std::optional<double>& target) -> Result<void> {
+    if (const Json* value = json_find(config, key); value != nullptr && !value->is_null()) {
+      SLUICE_TRY(target, json_number(config, key, 0));
+    }
+    return {};
+  };
+  SLUICE_RETURN_IF_ERROR(number("temperature", sampling.temperature));
+  SLUICE_RETURN_IF_ERROR(number("top_p", sampling.top_p));
+  SLUICE_RETURN_IF_ERROR(number("min_p", sampling.min_p));
+  SLUICE_RETURN_IF_ERROR(number("repetition_penalty", sampling.repetition_penalty));
+  if (json_find(config, "top_k") != nullptr) {
+    SLUICE_TRY(const int64_t top_k, json_int(config, "top_k", 0));
+    sampling.top_k = static_cast<int>(std::clamp<int64_t>(top_k, 0, 1 << 30));
+  }
+  SLUICE_TRY(const bool do_sample, json_bool(config, "do_sample", true));
+  if (!do_sample && !sampling.temperature) sampling.temperature = 0;
+  return sampling;
+}
+
+Result<void> load_hugging_face(const ModelFiles& files, ModelText& made) {
+  SLUICE_TRY(made.tokenizer, text::Tokenizer::from_directory(files.directory));
+  if (files.tokenizer_config.is_object()) {
+    for (const auto& [key, value] : files.tokenizer_config.items()) {
+      if (!key.ends_with("_token")) continue;
+      const Json* content = value.is_object() ? json_find(value, "content") : &value;
+      if (content != nullptr && content->is_string()) made.special_tokens[key] = content->get<std::string>();
+    }
+  }
+  const int vocab = made.tokenizer->vocab_size();
+  add_eos(files.generation_config, vocab, made.eos);
+  add_eos(files.config, vocab, made.eos);
+  if (const Json* nested = json_find(files.config, "text_config"); nested != nullptr) add_eos(*nested, vocab, made.eos);
+  return {};
+}
+
+Result<void> load_gguf(const ModelFiles& files, ModelText& made) {
+  SLUICE_TRY(checkpoint::GgufVocabularyArrays arrays, checkpoint::read_gguf_vocabulary(files.metadata));
+  const auto vocab = static_cast<int>(arrays.tokens.size());
+  for (const auto& id : {arrays.eos, arrays.eot, arrays.eom}) {
+    if (id) add_id(made.eos, *id, vocab);
+  }
+  const std::pair<const char*, std::optional<int32_t>> names[] = {
+      {"bos_token", arrays.bos}, {"eos_token", arrays.eos}, {"unk_token", arrays.unk}, {"pad_token", arrays.pad}};
+  for (const auto& [name, id] : names) {
+    if (id && *id >= 0 && *id < vocab) made.special_tokens[name] = arrays.tokens[static_cast<size_t>(*id)];
+  }
+  SLUICE_TRY(made.tokenizer, text::Tokenizer::from_gguf({.model = std::move(arrays.model),
+                                                         .pre = std::move(arrays.pre),
+                                                         .tokens = std::move(arrays.tokens),
+                                                         .scores = std::move(arrays.scores),
+                                                         .types = std::move(arrays.types),
+                                                         .merges = std::move(arrays.merges),
+                                                         .bos = arrays.bos,
+                                                         .eos = arrays.eos,
+                                                         .unk = arrays.unk,
+                                                         .pad = arrays.pad,
+                                                         .add_bos = arrays.add_bos,
+                                                         .add_eos = arrays.add_eos,
+                                                         .add_space_prefix = arrays.add_space_prefix}));
+  return {};
+}
+
+}  // namespace
+
+Result<ModelText> load_model_text(const ModelFiles& files, const std::string& template_path) {
+  ModelText made;
+  SLUICE_RETURN_IF_ERROR(files.kind == checkpoint::ModelKind::kGguf ? load_gguf(files, made) : load_hugging_face(files, made));
+  SLUICE_TRY(made.sampling, recommended_sampling(files.generation_config));
+  if (made.eos.empty() && made.tokenizer->eos()) made.eos.push_back(*made.tokenizer->eos());
+  if (made.eos.empty()) log::warn("the model names no end token: answers end at max_tokens or a stop string");
+
+  if (!template_path.empty()) {
+    SLUICE_TRY(const std::string source, read_file(template_path, size_t{1} << 20));
+    auto parsed = text::ChatTemplate::parse(source);
+    if (!parsed.ok()) return Error{parsed.error().code, cat(template_path, ": ", parsed.error().message), "chat-template", {}};
+    made.chat_template = std::move(parsed).value();
+  } else if (const std::string* source = files.chat_template(); source != nullptr) {
+    auto parsed = text::ChatTemplate::parse(*source);
+    if (parsed.ok()) {
+      made.chat_template = std::move(parsed).value();
+    } else {
+      log::warn("the model's chat template cannot be used; give --chat-template FILE", {{"reason", parsed.error().message}});
+    }
+  }
+  return made;
+}
+
+}  // namespace sluice::local
