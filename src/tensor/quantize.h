@@ -19,7 +19,8 @@ inline uint16_t f32_to_bf16(float value) {  // round to nearest even; NaN stays 
 float f16_to_f32(uint16_t bits);
 uint16_t f32_to_f16(float value);  // round to nearest even; overflow gives infinity
 
-// `elements` must be a multiple of the type's block. Floating and quantised types only.
+// `elements` must be a multiple of the type's block. Floating and quantised types only; to quantize_row also none of the
+// K and IQ4 types, which need a search that only conversion tools make.
 void dequantize_row(DType dtype, const std::byte* in, float* out, int64_t elements);
 void quantize_row(DType dtype, const float* in, std::byte* out, int64_t elements);
 
