@@ -1,0 +1,69 @@
+"""The commands that need no server."""
+
+import json
+import subprocess
+
+from sluice_process import BINARY, DEMO_MODEL, run
+
+
+def test_help_and_version():
+    assert run("--help").returncode == 0
+    assert run("version").stdout.startswith("sluice ")
+    for command in ("serve", "chat", "generate", "inspect", "bench", "tokenize", "render", "completion", "man"):
+        done = run(command, "--help")
+        assert done.returncode == 0 and done.stdout.startswith(f"usage: sluice {command}"), done
+    done = run("serv")
+    assert done.returncode == 2 and "serve" in done.stderr
+
+
+def test_inspect():
+    report = json.loads(run("inspect", DEMO_MODEL, "--json").stdout)
+    assert report["architecture"] == "glm4" and report["memory_plan"]["kv_tokens"] > 0
+    assert "memory plan" in run("inspect", DEMO_MODEL).stdout
+
+
+def test_tokenize_round_trip():
+    texts = ["Hello, world", "打开微信 😀", "", "  spaces\n"]
+    ids = json.loads(run("tokenize", DEMO_MODEL, stdin=json.dumps(texts)).stdout)
+    assert json.loads(run("tokenize", DEMO_MODEL, "--decode", stdin=json.dumps(ids)).stdout) == texts
+    assert run("tokenize", DEMO_MODEL, stdin="{").returncode != 0
+
+
+def test_render(tmp_path):
+    context = {"messages": [{"role": "user", "content": "Hi"}], "add_generation_prompt": True}
+    done = run("render", DEMO_MODEL / "chat_template.jinja", stdin=json.dumps(context))
+    assert done.returncode == 0 and "Hi" in done.stdout
+    broken = tmp_path / "broken.jinja"
+    broken.write_text("a\n{% if %}")
+    done = run("render", broken, stdin="{}")
+    assert done.returncode != 0 and "2" in done.stderr
+
+
+def test_generate_is_seeded():
+    words = ("generate", DEMO_MODEL, "Hello", "--temperature", "1", "--seed", "3", "--max-tokens", "16", "--json")
+    first, second = (json.loads(run(*words).stdout) for _ in range(2))
+    assert first["text"] == second["text"] and first["completion_tokens"] <= 16
+
+
+def test_chat_in_a_pipe():
+    done = run("chat", DEMO_MODEL, stdin="Hi\n/stats\n/history\n/set temperature x\n/nope\n/quit\n")
+    assert done.returncode == 0, done.stderr
+    assert "answer tokens" in done.stdout and "user: Hi" in done.stdout and "unknown command /nope" in done.stdout
+
+
+def test_completion_scripts_parse():
+    script = run("completion", "bash").stdout
+    assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
+    assert "complete -c sluice" in run("completion", "fish").stdout
+    assert run("completion", "csh").returncode == 2
+    assert run("man").stdout.startswith(".TH SLUICE 1")
+
+
+def test_bench_prints_json():
+    report = json.loads(run("bench", DEMO_MODEL, "--json", "--repeat", "1", "--prompt-tokens", "64", "--batch", "1,2").stdout)
+    assert report["read_bandwidth_bytes_per_s"] > 1e8
+    assert [r["test"] for r in report["results"]] == ["prefill", "decode", "decode"]
+
+
+def test_binary_is_where_it_should_be():
+    assert BINARY.exists()

@@ -1,0 +1,205 @@
+"""What an operator expects of a server: limits, signals, keys, clear errors."""
+
+import json
+import signal
+import socket
+import threading
+import time
+
+import pytest
+from sluice_process import DEMO_MODEL, SHARED, Server, run
+
+MESSAGES = [{"role": "user", "content": "Hi"}]
+LONG = {"messages": MESSAGES, "max_tokens": 1500, "ignore_eos": True}
+
+
+def in_background(function, *arguments):
+    results = []
+    thread = threading.Thread(target=lambda: results.append(function(*arguments)))
+    thread.start()
+    return thread, results
+
+
+def test_health_version_metrics(demo):
+    assert demo.request("/health")[0] == 200
+    assert demo.request("/ready")[0] == 200
+    assert "version" in demo.request("/version")[1]
+    demo.request("/v1/chat/completions", {"messages": MESSAGES, "max_tokens": 4})
+    text = demo.request("/metrics")[1]
+    for name in ("vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc",
+                 "vllm:time_to_first_token_seconds_bucket", "vllm:prompt_tokens_total", "http_requests_total"):
+        assert name in text, name
+
+
+def test_streamed_equals_unstreamed(demo):
+    body = {"messages": [{"role": "user", "content": "打开微信"}], "max_tokens": 64, "temperature": 1, "seed": 7}
+    whole = demo.request("/v1/chat/completions", body)[1]["choices"][0]
+    stream = demo.request("/v1/chat/completions", {**body, "stream": True})[1]
+    text, finish = "", None
+    events = [line[6:] for line in stream.splitlines() if line.startswith("data: ")]
+    assert events[-1] == "[DONE]"
+    for event in events[:-1]:
+        choice = json.loads(event)["choices"][0]
+        text += choice["delta"].get("content") or ""
+        finish = choice["finish_reason"] or finish
+    assert (text, finish) == (whole["message"]["content"], whole["finish_reason"])
+
+
+def test_over_long_prompt_is_an_error(demo):
+    status, answer, _ = demo.request("/v1/completions", {"prompt": "word " * 30000})
+    assert status == 400
+    assert answer["error"]["code"] == "context_length_exceeded"
+
+
+def test_wrong_parameters_are_named(demo):
+    for field, value in (("temperature", "warm"), ("temperature", -1), ("top_p", 0), ("n", 0), ("max_tokens", -5),
+                         ("messages", "Hi"), ("stop", 7), ("logit_bias", {"x": 1}), ("top_logprobs", 99)):
+        status, answer, _ = demo.request("/v1/chat/completions",
+                                         {"messages": MESSAGES, "logprobs": True, field: value})
+        assert status == 400, (field, value, answer)
+        assert field in (answer["error"]["param"] or ""), (field, answer)
+
+
+def test_unknown_fields_are_tolerated(demo):
+    status, _, _ = demo.request("/v1/chat/completions", {"messages": MESSAGES, "max_tokens": 2, "no_such_field": {"a": 1}})
+    assert status == 200
+
+
+def test_bad_bodies(demo):
+    for body, expected in ((b"{", 400), (b"[" * 100000, 400), (b"\xff\xfe", 400), (b"", 400), (b"[]", 400)):
+        with socket.create_connection(("127.0.0.1", demo.port)) as client:
+            client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            reply = client.makefile("rb").read()
+        assert reply.startswith(b"HTTP/1.1 %d" % expected), reply[:200]
+        assert json.loads(reply.split(b"\r\n\r\n", 1)[1])["error"]["message"]
+
+
+def test_body_limit():
+    with Server(DEMO_MODEL, "--body-max", "10000") as server:
+        assert server.request("/v1/completions", {"prompt": "x" * 9000, "max_tokens": 1})[0] in (200, 400)
+        assert server.request("/v1/completions", {"prompt": "x" * 20000})[0] == 413
+
+
+def test_full_queue_is_429_with_retry_after():
+    with Server(DEMO_MODEL, "--max-concurrency", "1", "--queue-max", "1") as server:
+        started = [in_background(server.request, "/v1/chat/completions", LONG) for _ in range(8)]
+        for thread, _ in started:
+            thread.join()
+        statuses = sorted(results[0][0] for _, results in started)
+        assert set(statuses) == {200, 429}, statuses
+        refused = next(results[0] for _, results in started if results[0][0] == 429)
+        assert int(refused[2]["Retry-After"]) >= 1
+        assert refused[1]["error"]["message"]
+
+
+def test_keys_guard_every_route_but_health_and_ready(tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text("# comment\nsk-file\n")
+    with Server(DEMO_MODEL, "--api-key", "sk-a,sk-b", "--api-key-file", str(keys)) as server:
+        with_key = {"Authorization": "Bearer sk-b"}
+        document = server.request("/openapi.json", headers=with_key)[1]
+        open_routes = set()
+        for path, methods in document["paths"].items():
+            for method in methods:
+                body = {} if method == "post" else None
+                if server.request(path.replace("{model}", "x"), body)[0] != 401:
+                    open_routes.add(path)
+        assert open_routes == {"/health", "/ready"}
+        for headers in (with_key, {"Authorization": "Bearer sk-file"}, {"x-api-key": "sk-a"}):
+            assert server.request("/v1/models", headers=headers)[0] == 200
+        assert server.request("/v1/models", headers={"Authorization": "Bearer sk-c"})[0] == 401
+        assert "sk-a" not in "".join(server.lines)
+
+
+def test_client_that_leaves_frees_its_place():
+    with Server(DEMO_MODEL, "--max-concurrency", "1") as server:
+        body = json.dumps({**LONG, "stream": True}).encode()
+        client = socket.create_connection(("127.0.0.1", server.port))
+        client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        assert client.recv(100)
+        client.close()
+        deadline = time.time() + 10
+        while "vllm:num_requests_running{" in server.request("/metrics")[1] and time.time() < deadline:
+            running = [line for line in server.request("/metrics")[1].splitlines() if line.startswith("vllm:num_requests_running{")]
+            if running[0].endswith(" 0"):
+                break
+            time.sleep(0.05)
+        assert running[0].endswith(" 0")
+
+
+def test_sigterm_drains():
+    server = Server(DEMO_MODEL)
+    thread, results = in_background(server.request, "/v1/chat/completions", LONG)
+    time.sleep(0.15)
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(timeout=60) == 0
+    thread.join()
+    assert results[0][0] == 200 and results[0][1]["usage"]["completion_tokens"] == 1500
+
+
+def test_second_sigterm_stops_at_once():
+    server = Server(DEMO_MODEL, "--drain-timeout", "60")
+    def ask():
+        try:
+            return server.request("/v1/chat/completions", {**LONG, "n": 8})
+        except OSError as error:
+            return error
+    thread, _ = in_background(ask)
+    time.sleep(0.2)
+    server.process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(timeout=5) == 0
+    thread.join()
+
+
+def test_taken_port_is_a_clear_error(demo):
+    done = run("serve", DEMO_MODEL, "--port", demo.port)
+    assert done.returncode == 1
+    assert str(demo.port) in done.stderr and "use" in done.stderr
+
+
+def test_start_errors_say_what_to_do(tmp_path):
+    done = run("serve", tmp_path / "nothing")
+    assert done.returncode != 0 and "nothing" in done.stderr
+    done = run("serve", DEMO_MODEL, "--memory", "1MiB")
+    assert done.returncode == 1 and "--memory" in done.stderr and "--quantize" in done.stderr
+    done = run("serve", DEMO_MODEL, "--prot", "1")
+    assert done.returncode == 2 and "port" in done.stderr
+
+
+def test_tls(tmp_path):
+    import ssl
+    import subprocess
+    import urllib.request
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-keyout", key, "-out", cert, "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
+                   check=True, capture_output=True)
+    with Server(DEMO_MODEL, "--tls-cert", str(cert), "--tls-key", str(key)) as server:
+        context = ssl.create_default_context(cafile=cert)
+        with urllib.request.urlopen(server.url + "/health", context=context, timeout=30) as reply:
+            assert reply.status == 200
+
+
+def test_memory_plan_is_right(demo):
+    """Resident memory stays within the plan after a batch of full-length answers."""
+    inspect = json.loads(run("inspect", DEMO_MODEL, "--json").stdout)["memory_plan"]
+    with Server(DEMO_MODEL, "--max-concurrency", "16") as server:
+        plan = json.loads(run("inspect", DEMO_MODEL, "--json", "--max-concurrency", "16").stdout)["memory_plan"]
+        started = [in_background(server.request, "/v1/chat/completions", {**LONG, "n": 8}) for _ in range(4)]
+        for thread, results in started:
+            thread.join()
+            assert results[0][0] == 200
+        assert server.resident_bytes() <= plan["total_bytes"] * 1.05
+    assert inspect["total_bytes"] <= inspect["limit_bytes"]
+
+
+@pytest.mark.skipif(not (SHARED / "weights/stories260K").exists(), reason="shared data is absent")
+def test_embeddings_of_any_model():
+    with Server(SHARED / "weights/stories260K/hf") as server:
+        status, answer, _ = server.request("/v1/embeddings", {"input": ["Once upon a time", "a dog"]})
+        assert status == 200
+        vectors = [item["embedding"] for item in answer["data"]]
+        assert len(vectors) == 2 and len(vectors[0]) == 64
+        assert abs(sum(x * x for x in vectors[0]) - 1) < 1e-4
