@@ -95,6 +95,14 @@ Task<Connection::Filled> Connection::fill() {
   co_return at_end_ ? Filled::kEnd : Filled::kTimeout;
 }
 
+void Connection::interrupt() {
+  if (!waiter_ || shard_.thread == nullptr) return;
+  shard_.thread->post([self = shared_from_this()] {
+    self->timed_out_ = true;
+    self->wake();
+  });
+}
+
 void Connection::watch() {
   watching_ = true;
   if (!reading_ && !at_end_ && (begin_ == end_ || end_ < capacity_)) start_read();
@@ -191,7 +199,7 @@ Task<void> Connection::run() {
       http2 = first.size() == kHttp2Preface.size();
       if (http2 || co_await fill() != Filled::kBytes) break;
     }
-    protocol_ = make_http1(*this);
+    protocol_ = http2 ? make_http2(*this) : make_http1(*this);
     if (shard_.service.draining) protocol_->drain();
     co_await protocol_->run();
   }

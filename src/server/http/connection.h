@@ -53,6 +53,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   enum class Filled { kBytes, kEnd, kTimeout };
   // Waits until there is more in unread(), at most until the deadline. kEnd: the client sends no more, or is gone.
   Task<Filled> fill();
+  // Makes a fill() that waits return kTimeout soon, though not from within this call.
+  void interrupt();
   // Keeps a read pending without waiting for it; Protocol::ended is called when it finds the end.
   void watch();
   // When fill() gives up; and, while nothing fills, nothing.
