@@ -129,14 +129,14 @@ void load_span(const Work& w, int start, Range range) {
 
 // Scores of all queries with the tokens of `range`, relative to the span; those of other tokens mean nothing.
 void score_span(const Work& w, Range range) {
-  float lanes[kTileRows * kTileLanes];
+  float sums[kTileRows * kTileColumns];
   for (int i = 0; i < w.queries; i += kTileRows) {
     const int rows = w.queries - i < kTileRows ? w.queries - i : kTileRows;
     for (int g = range.begin / kTileColumns; g * kTileColumns < range.end; ++g) {
       const float* panel = w.keys + int64_t{g} * kTileColumns * w.padded;
-      add_tile_rows(rows, w.q + int64_t{i} * w.padded, w.padded, panel, w.padded, lanes, true);
+      multiply_tile_rows(rows, {w.q + int64_t{i} * w.padded, w.padded, panel, w.padded}, {nullptr, nullptr, sums});
       for (int r = 0; r < rows; ++r) {
-        _mm_storeu_ps(w.scores + int64_t{i + r} * kSpanTokens + g * kTileColumns, sum_tile_row(lanes + r * kTileLanes));
+        _mm_storeu_ps(w.scores + int64_t{i + r} * kSpanTokens + g * kTileColumns, _mm_loadu_ps(sums + r * kTileColumns));
       }
     }
   }

@@ -9,8 +9,10 @@ namespace {
 
 // Rows of x that matmul_direct takes at once; their lane sums for four weight rows fill half of the registers.
 constexpr int kDirectRows = kWidth == 16 ? 4 : 1;
-// Weight rows that are read side by side for one row of x: enough independent sums to hide the latency of addition.
-constexpr int kDirectColumns = kWidth == 16 ? 8 : 4;
+// Weight rows that are read side by side for one row of x: enough independent sums to hide the latency of addition, few
+// enough that two tiles stay in the level-1 cache.
+template <DType kType>
+constexpr int kDirectColumns = kWidth == 16 && is_quantized(kType) ? 8 : 4;
 
 // out[row, column … column + count) from their sums.
 SLUICE_INLINE void finish(const MatmulArgs& args, int64_t n, int64_t row, int64_t column, int count, __m128 sums) {
@@ -37,8 +39,13 @@ SLUICE_INLINE void direct_tile(const MatmulShare& share, int64_t row, int64_t co
   const std::byte* w = share.weight + static_cast<size_t>(column) * share.weight_row_bytes;
   const size_t stride = share.weight_row_bytes;
   F sum[kRows][kColumns][kParts] = {};
+  // Rows are too short for the hardware to see where they lead, so the next tile, which lies behind this one, is called
+  // for while this one is multiplied.
+  constexpr int kStepBytes = kColumns * kBlock / dtype_traits(kType).block_elements * dtype_traits(kType).block_bytes;
+  const std::byte* next = w + kColumns * stride;
   int64_t k = 0;
-  for (; k + kBlock <= k_size; k += kBlock) {
+  for (; k + kBlock <= k_size; k += kBlock, next += kStepBytes) {
+    for (int line = 0; line < kStepBytes; line += 64) _mm_prefetch(reinterpret_cast<const char*>(next + line), _MM_HINT_T0);
 #pragma GCC unroll 8
     for (int c = 0; c < kColumns; ++c) {
       F v[2 * kParts];
@@ -90,8 +97,8 @@ template <DType kType>
 SLUICE_INLINE void direct(const MatmulShare& share) {
   int64_t column = share.column_begin;
   if (share.row_end - share.row_begin == 1) {
-    for (; column + kDirectColumns <= share.column_end; column += kDirectColumns) {
-      direct_tile<kType, 1, kDirectColumns>(share, share.row_begin, column);
+    for (; column + kDirectColumns<kType> <= share.column_end; column += kDirectColumns<kType>) {
+      direct_tile<kType, 1, kDirectColumns<kType>>(share, share.row_begin, column);
     }
   }
   for (; column + kTileColumns <= share.column_end; column += kTileColumns) direct_columns<kType, kTileColumns>(share, column);
@@ -128,20 +135,18 @@ void multiply_panels(const MatmulShare& share, const PanelStep& step, const floa
   const bool first = step.k == 0;
   const bool last = step.k + step.depth == share.k;
   const int64_t panel_floats = (step.depth + kLanes - 1) / kLanes * kTileLanes;
-  float own_lanes[kTileRows * kTileLanes];
+  float sums[kTileRows * kTileColumns];
   for (int64_t row = step.row; row < step.row_end; row += kTileRows) {
     const int rows = static_cast<int>(least(kTileRows, step.row_end - row));
     const float* panel = panels;
     const float* x = share.args->x + row * share.k + step.k;
     for (int64_t column = step.column; column < step.column_end; column += kTileColumns, panel += panel_floats) {
-      float* lanes = first && last ? own_lanes : kept_lanes;
-      kept_lanes += first && last ? 0 : rows * kTileLanes;
-      add_tile_rows(rows, x, share.k, panel, step.depth, lanes, first);
+      const TileEnds ends = {first ? nullptr : kept_lanes, last ? nullptr : kept_lanes, sums};
+      if (!first || !last) kept_lanes += rows * kTileLanes;
+      multiply_tile_rows(rows, {x, share.k, panel, step.depth}, ends);
       if (!last) continue;
       const int count = static_cast<int>(least(kTileColumns, step.column_end - column));
-      for (int r = 0; r < rows; ++r) {
-        finish(*share.args, share.n, row + r, column, count, sum_tile_row(lanes + r * kTileLanes));
-      }
+      for (int r = 0; r < rows; ++r) finish(*share.args, share.n, row + r, column, count, _mm_loadu_ps(sums + r * kTileColumns));
     }
   }
 }
