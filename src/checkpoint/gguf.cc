@@ -223,7 +223,8 @@ class GgufReader {
       }
       entry.bytes = *bytes;
       entry.dtype = type->dtype;
-      if (!type->dtype) entry.problem = cat("its type ", type->name, " is not supported (F32, F16, BF16, Q8_0 and Q4_0 are)");
+      const bool has_use = type->dtype && (has_kernels(*type->dtype) || !is_quantized(*type->dtype));
+      if (!has_use) entry.problem = cat("its type ", type->name, " is not supported (F32, F16, BF16, Q8_0 and Q4_0 are)");
     }
     for (const uint64_t size : sizes) {
       if (size > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) return wrong(cat(what, " has a dimension too large"));

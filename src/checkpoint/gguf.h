@@ -1,6 +1,8 @@
 #pragma once
 // GGUF, the file format of ggml: metadata, then tensors. Versions 2 and 3, little-endian.
 // Format: github.com/ggml-org/ggml, docs/gguf.md; limits and checks as ggml/src/gguf.cpp.
+// Tensors of F32 F16 BF16 Q8_0 Q4_0 I8 I32 I64 can be used; any other type is listed, and using the tensor gives an error
+// that names it.
 
 #include <cstdint>
 #include <memory>

@@ -163,7 +163,8 @@ TEST(Gguf, ReadsVersion2AndOtherAlignments) {
     aligned.u32("general.alignment", alignment);
     aligned.tensor({"a", 24, {3}, "abc"});
     aligned.tensor({"b", 24, {2}, "de"});
-    const auto gguf = read(aligned.bytes());
+    const std::string file = aligned.bytes();
+    const auto gguf = read(file);
     ASSERT_TRUE(gguf.ok()) << gguf.error().message;
     EXPECT_EQ(gguf->version, 2u);
     EXPECT_EQ(gguf->alignment, alignment);

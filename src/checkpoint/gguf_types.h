@@ -14,7 +14,7 @@ struct GgmlType {
   std::string_view name;
   uint32_t block_elements;
   uint32_t block_bytes;
-  std::optional<DType> dtype;  // nothing: known, but not something this program computes with
+  std::optional<DType> dtype;  // nothing: ggml knows it, this program does not
 };
 
 // Null for a number ggml does not know, or has withdrawn.

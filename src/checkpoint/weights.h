@@ -34,7 +34,7 @@ struct WeightFile {
 struct WeightEntry {
   std::string name;
   std::string stored_type;             // as the file spells it: "BF16", "F8_E4M3", "Q5_K"
-  std::optional<DType> dtype;          // nothing: a type this program cannot compute with
+  std::optional<DType> dtype;          // nothing: a type this program does not know
   Shape shape;                         // outermost first; empty when the rank is beyond kRankMax
   const std::byte* data = nullptr;     // into the file; any alignment
   size_t bytes = 0;                    // 0 for a type of unknown size
