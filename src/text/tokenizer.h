@@ -19,7 +19,8 @@ using TokenId = int32_t;
 
 struct EncodeOptions {
   bool add_special = true;    // apply the post-processor: bos, eos as the model's own file says
-  bool parse_special = true;  // added tokens written out in the text ("<|user|>") become their ids
+  bool parse_special = true;  // special tokens written out in the text ("<|user|>") become their ids; false: they are
+                              // text (added tokens that are not special, such as "<think>", are found either way)
 };
 
 // The vocabulary arrays of a GGUF file (tokenizer.ggml.*), so that text/ need not know the file format.
@@ -32,6 +33,9 @@ struct GgufVocabulary {
   std::vector<std::string> merges;  // "left right"
   std::optional<TokenId> bos, eos, unk, pad;
   std::optional<bool> add_bos, add_eos, add_space_prefix;
+  std::optional<bool> remove_extra_whitespaces;  // "t5"
+  std::optional<bool> lowercase;                 // "bert": tokenizer.ggml.normalizer.lowercase
+  std::string precompiled_charsmap;              // "t5": the bytes of the array, or empty
 };
 
 class Tokenizer {
@@ -75,11 +79,12 @@ class StreamDecoder {
   std::string flush();           // what is left; half a character becomes U+FFFD
 
  private:
+  bool counts(TokenId id) const;
+
   const Tokenizer* tokenizer_;
   bool skip_special_;
-  std::vector<TokenId> ids_;   // ids whose text is not wholly emitted, after some that give context
-  size_t context_ = 0;         // ids_[0, context_) are emitted already
-  size_t context_bytes_ = 0;   // length of their text
+  std::vector<TokenId> ids_;  // the last ids: some that are emitted, then those whose text is not wholly emitted
+  size_t emitted_ = 0;        // bytes of decode(ids_) that are emitted
 };
 
 }  // namespace sluice::text

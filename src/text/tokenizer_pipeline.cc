@@ -1,0 +1,193 @@
+#include "text/tokenizer_pipeline.h"
+
+#include <algorithm>
+
+#include "base/strings.h"
+
+namespace sluice::text {
+namespace {
+
+constexpr size_t kBytesMax = size_t{256} << 20;  // past this, decode() goes the slow way
+
+}  // namespace
+
+Result<std::unique_ptr<Tokenizer>> PipelineTokenizer::create(TokenizerParts parts) {
+  for (const AddedToken& token : parts.added) {
+    if (token.id < 0 || token.id > kTokenIdMax) {
+      return corrupt_data(cat("added token \"", token.content, "\" has id ", token.id, ", outside 0 … ", kTokenIdMax));
+    }
+    if (!utf8_valid(token.content)) return corrupt_data(cat("the added token with id ", token.id, " is not UTF-8"));
+  }
+  std::unique_ptr<PipelineTokenizer> made(new PipelineTokenizer(std::move(parts)));
+  for (const auto& id : made->parts_.frame) {
+    if (id && !made->has(*id)) return corrupt_data(cat("the post-processor names token id ", *id, ", which does not exist"));
+  }
+  for (std::optional<TokenId>* id : {&made->parts_.bos, &made->parts_.eos}) {
+    if (*id && !made->has(**id)) return corrupt_data(cat("the bos or eos token id ", **id, " does not exist"));
+  }
+  return std::unique_ptr<Tokenizer>(std::move(made));
+}
+
+PipelineTokenizer::PipelineTokenizer(TokenizerParts parts) : parts_(std::move(parts)) {
+  size_ = parts_.vocabulary->size();
+  for (const AddedToken& token : parts_.added) size_ = std::max(size_, token.id + 1);
+  special_.resize(static_cast<size_t>(size_));
+  added_index_.assign(static_cast<size_t>(size_), -1);
+  for (size_t i = 0; i < parts_.added.size(); ++i) {
+    const AddedToken& token = parts_.added[i];
+    added_text_.add_if_new(token.content, token.id);
+    added_index_[static_cast<size_t>(token.id)] = static_cast<int32_t>(i);
+    if (token.special) special_[static_cast<size_t>(token.id)] = true;
+  }
+  added_ = AddedTokens(std::move(parts_.added), parts_.normalizer.get());
+  pattern_ = parts_.pre_tokenizer.only_pattern();
+  if (parts_.decoder.per_token()) fill_bytes();
+}
+
+void PipelineTokenizer::fill_bytes() {
+  bytes_end_.reserve(static_cast<size_t>(size_));
+  bytes_.reserve(static_cast<size_t>(size_) * 8);
+  for (TokenId id = 0; id < size_; ++id) {
+    if (has(id)) bytes_ += parts_.decoder.token_bytes(decoded_text(id));
+    if (bytes_.size() > kBytesMax) {
+      bytes_end_.clear();
+      return;
+    }
+    bytes_end_.push_back(static_cast<uint32_t>(bytes_.size()));
+  }
+}
+
+std::vector<TokenId> PipelineTokenizer::encode(std::string_view text, const EncodeOptions& options) const {
+  std::string repaired;
+  if (!utf8_valid(text)) {
+    repaired = utf8_sanitize(text);
+    text = repaired;
+  }
+  std::vector<TokenId> out;
+  out.reserve(text.size() / 3 + 8);
+  if (!options.add_special || parts_.frame.empty()) {
+    encode_text(text, options.parse_special, out);
+    return out;
+  }
+  for (const auto& id : parts_.frame) {
+    if (id) {
+      out.push_back(*id);
+    } else {
+      encode_text(text, options.parse_special, out);
+    }
+  }
+  return out;
+}
+
+void PipelineTokenizer::encode_text(std::string_view text, bool special, std::vector<TokenId>& out) const {
+  if (!added_.has_plain()) {
+    if (!text.empty()) encode_segment(text, true, special, out);
+    return;
+  }
+  std::vector<AddedTokens::Part> parts;
+  added_.split(text, false, special, parts);
+  for (const auto& part : parts) {
+    if (part.id) {
+      out.push_back(*part.id);
+    } else {
+      encode_segment(text.substr(part.begin, part.end - part.begin), part.begin == 0, special, out);
+    }
+  }
+}
+
+void PipelineTokenizer::encode_segment(std::string_view text, bool at_start, bool special, std::vector<TokenId>& out) const {
+  std::string normalized;
+  if (parts_.normalizer != nullptr) {
+    normalized = text;
+    parts_.normalizer->normalize(normalized);
+    text = normalized;
+  }
+  if (!added_.has_normalized()) return encode_piece(text, at_start, out);
+  std::vector<AddedTokens::Part> parts;
+  added_.split(text, true, special, parts);
+  for (const auto& part : parts) {
+    if (part.id) {
+      out.push_back(*part.id);
+    } else {
+      encode_piece(text.substr(part.begin, part.end - part.begin), at_start && part.begin == 0, out);
+    }
+  }
+}
+
+void PipelineTokenizer::encode_piece(std::string_view text, bool at_start, std::vector<TokenId>& out) const {
+  if (text.empty()) return;
+  if (pattern_ != nullptr) {
+    const char* const end = text.data() + text.size();
+    for (const char* p = text.data(); p < end;) {
+      const char* next = pattern_(p, end);
+      parts_.model->encode({p, static_cast<size_t>(next - p)}, out);
+      p = next;
+    }
+    return;
+  }
+  if (parts_.pre_tokenizer.empty()) return parts_.model->encode(text, out);
+  Pieces pieces;
+  pieces.text = text;
+  pieces.ranges = {{0, text.size()}};
+  pieces.first_at_start = at_start;
+  parts_.pre_tokenizer.apply(pieces);
+  for (const auto& range : pieces.ranges) {
+    parts_.model->encode(pieces.text.substr(range.begin, range.end - range.begin), out);
+  }
+}
+
+std::string_view PipelineTokenizer::decoded_text(TokenId id) const {
+  const int32_t index = added_index_[static_cast<size_t>(id)];
+  return index >= 0 ? std::string_view(added_.decoded_text(static_cast<size_t>(index))) : parts_.vocabulary->text(id);
+}
+
+std::string PipelineTokenizer::decode(std::span<const TokenId> ids, bool skip_special) const {
+  const auto counts = [&](TokenId id) { return has(id) && !(skip_special && special_[static_cast<size_t>(id)]); };
+  if (bytes_end_.empty()) {
+    std::vector<std::string> tokens;
+    for (TokenId id : ids) {
+      if (counts(id)) tokens.emplace_back(decoded_text(id));
+    }
+    return parts_.decoder.decode(std::move(tokens));
+  }
+  std::string out;
+  bool first = true;
+  for (TokenId id : ids) {
+    if (!counts(id)) continue;
+    if (first && parts_.decoder.first_differs()) {
+      out += parts_.decoder.first_token_bytes(decoded_text(id));
+    } else {
+      const auto i = static_cast<size_t>(id);
+      const size_t begin = i > 0 ? bytes_end_[i - 1] : 0;
+      out.append(bytes_, begin, bytes_end_[i] - begin);
+    }
+    first = false;
+  }
+  const std::string& strip = parts_.decoder.strip_text();
+  size_t begin = 0;
+  for (int i = 0; i < parts_.decoder.leading_strip() && std::string_view(out).substr(begin).starts_with(strip); ++i) {
+    begin += strip.size();
+  }
+  if (begin > 0) out.erase(0, begin);
+  return out;
+}
+
+std::string_view PipelineTokenizer::token_text(TokenId id) const {
+  if (!has(id)) return {};
+  return added_text_.has(id) ? added_text_.text(id) : parts_.vocabulary->text(id);
+}
+
+std::string PipelineTokenizer::token_bytes(TokenId id) const {
+  return has(id) ? parts_.decoder.token_bytes(decoded_text(id)) : std::string();
+}
+
+bool PipelineTokenizer::is_special(TokenId id) const {
+  return id >= 0 && id < size_ && special_[static_cast<size_t>(id)];
+}
+
+std::optional<TokenId> PipelineTokenizer::token_id(std::string_view text) const {
+  if (const auto id = added_text_.find(text)) return id;
+  return parts_.vocabulary->find(text);
+}
+
+}  // namespace sluice::text
