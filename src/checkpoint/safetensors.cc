@@ -52,7 +52,7 @@ class HeaderReader {
  public:
   explicit HeaderReader(const SafetensorsLimits& limits) : limits_(limits) {}
 
-  bool null() { return scalar("null"); }
+  bool null() { return place_ == Place::kTop && key_ == "__metadata__" ? true : scalar("null"); }
   bool boolean(bool) { return scalar("a boolean"); }
   bool number_integer(int64_t) { return scalar("a negative number"); }
   bool number_float(double, const std::string&) { return scalar("a fraction"); }
@@ -164,7 +164,7 @@ class HeaderReader {
     switch (place_) {
       case Place::kSkip: return true;
       case Place::kStart: message_ = cat("its header must be a JSON object, but is ", came); return false;
-      case Place::kTop: return key_ == "__metadata__" ? true : fail(cat("must be an object, but is ", came), key_);
+      case Place::kTop: return fail(cat("must be an object, but is ", came), key_);
       case Place::kTensor: return is_known_field() ? fail(cat(key_, " cannot be ", came)) : true;
       case Place::kShape: return fail(cat("shape must be whole numbers, but has ", came));
       case Place::kOffsets: return fail(cat("data_offsets must be two whole numbers, but has ", came));

@@ -106,6 +106,8 @@ std::vector<Hostile> hostile_headers() {
       {"more after the object", "{}{}", "", "not valid JSON"},
       {"tensor is a number", "{\"a\":1}", "", "must be an object"},
       {"tensor is a list", "{\"a\":[]}", "", "must be an object"},
+      {"metadata is a list", R"({"__metadata__":[2],"a":[{}]})", "", "must be an object"},
+      {"metadata is a string", R"({"__metadata__":"x"})", "", "must be an object"},
       {"no dtype", tensor(R"("shape":[4],"data_offsets":[0,4])"), four, "dtype is missing"},
       {"no shape", tensor(R"("dtype":"U8","data_offsets":[0,4])"), four, "shape is missing"},
       {"no offsets", tensor(R"("dtype":"U8","shape":[4])"), four, "data_offsets must be two"},
