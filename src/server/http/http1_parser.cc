@@ -172,7 +172,7 @@ bool HeadScanner::scan(std::string_view bytes) {
   if (first != nullptr && *first != '\r' && !kTokenCharacter[static_cast<unsigned char>(*first)]) {
     return fail(400, "this is not an HTTP request; is the client speaking TLS to a port without it?");
   }
-  if (line_ == begin_ && bytes.size() - begin_ > std::min(kRequestLineMax, limits_.bytes_max)) {
+  if (line_ == begin_ && bytes.size() - begin_ >= std::min(kRequestLineMax, limits_.bytes_max)) {
     return fail(414, "the request line is too long");
   }
   if (bytes.size() >= limits_.bytes_max) return fail(431, "the request's headers are too large together");
@@ -242,7 +242,7 @@ size_t ChunkDecoder::decode(std::string_view bytes, std::string& body) {
         } else if (digits_ == 0) {
           return fail(400, "a chunk does not begin with its size in hexadecimal digits", at);
         } else if (c == ';') {
-          state_ = State::kExtension;
+          state_ = State::kExtensionStart;
         } else if (c == '\r') {
           state_ = State::kSizeLf;
         } else {
@@ -250,9 +250,15 @@ size_t ChunkDecoder::decode(std::string_view bytes, std::string& body) {
         }
         ++at;
         break;
+      case State::kExtensionStart:
+        if (c == '\r') return fail(400, "a chunk's size has a ';' and no extension after it", at);
+        state_ = State::kExtension;
+        break;
       case State::kExtension:
         if (++extension_bytes_ > kChunkExtensionBytesMax) return fail(400, "the chunk extensions are too long", at);
+        if (c == '"') quoted_ = !quoted_;
         if (c == '\r') {
+          if (quoted_) return fail(400, "a chunk extension has a quote that does not end", at);
           state_ = State::kSizeLf;
         } else if (!valid_field_value({&c, 1})) {
           return fail(400, "a chunk extension has a control character", at);

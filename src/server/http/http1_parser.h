@@ -69,7 +69,7 @@ class ChunkDecoder {
   const std::optional<ProtocolError>& error() const { return error_; }  // 400, 413 or 431
 
  private:
-  enum class State { kSize, kExtension, kSizeLf, kBytes, kBytesCr, kBytesLf, kTrailer, kDone };
+  enum class State { kSize, kExtensionStart, kExtension, kSizeLf, kBytes, kBytesCr, kBytesLf, kTrailer, kDone };
   size_t fail(int status, const char* message, size_t used);
   bool size_digit(char c);
   void end_trailer_line();
@@ -80,6 +80,7 @@ class ChunkDecoder {
   uint64_t left_ = 0;           // of the chunk being read
   int digits_ = 0;
   size_t extension_bytes_ = 0;  // over all chunks
+  bool quoted_ = false;         // inside a quoted extension
   size_t trailer_bytes_ = 0;
   size_t trailer_fields_ = 0;
   std::string line_;            // of the trailer
