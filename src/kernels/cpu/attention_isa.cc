@@ -10,7 +10,10 @@ namespace sluice::kernels::SLUICE_ISA {
 namespace {
 
 constexpr float kMinusInfinity = -__builtin_inff();
-constexpr int kSpanGroups = kSpanTokens / kTileColumns;
+// Heads of one row up to which widening the cache in registers, again for every kDirectRows of them, costs less than
+// widening it in memory.
+constexpr int kDirectQueries = 8;
+constexpr int kDirectRows = kWidth == 16 ? 4 : 1;
 
 struct Range {
   int begin;
@@ -52,13 +55,40 @@ struct Work {
   int64_t output_row(int i) const { return int64_t{share->sequence->first_row} + (share->query_begin + i) / group; }
   int head(int i) const { return share->kv_head * group + (share->query_begin + i) % group; }
 
-  const std::byte* token_row(const std::byte* cache, int token) const {
-    const KvLayer& layer = share->args->layer;
-    const int64_t block = share->sequence->blocks[token / layer.block_tokens];
-    const int64_t row = (block * layer.kv_heads + share->kv_head) * layer.block_tokens + token % layer.block_tokens;
-    return cache + static_cast<size_t>(row) * share->kv_row_bytes;
-  }
+  // All queries are heads of one row, and read the same tokens.
+  bool one_row() const { return share->query_begin / group == (share->query_end - 1) / group; }
 };
+
+// Sixty-four tokens of which those in `range` are read. The rows of the others are that of the range's first.
+struct Span {
+  int start;
+  Range range;
+  size_t rows[kSpanTokens];  // bytes from the beginning of k and v
+
+  Range local() const { return {range.begin - start, range.end - start}; }
+};
+
+void find_span(const Work& w, int start, Span* span) {
+  const KvLayer& layer = w.share->args->layer;
+  span->start = start;
+  span->range = overlap({start, start + kSpanTokens}, w.all_tokens());
+  if (span->range.empty()) return;
+  size_t rows = 0;
+  int left = 0;  // tokens of the current block
+  for (int t = span->range.begin; t < span->range.end; ++t, --left, rows += w.share->kv_row_bytes) {
+    if (left == 0) {
+      const int within = t % layer.block_tokens;
+      const int64_t block = w.share->sequence->blocks[t / layer.block_tokens];
+      const int64_t row = (block * layer.kv_heads + w.share->kv_head) * layer.block_tokens + within;
+      rows = static_cast<size_t>(row) * w.share->kv_row_bytes;
+      left = layer.block_tokens - within;
+    }
+    span->rows[t - start] = rows;
+  }
+  const Range local = span->local();
+  for (int t = 0; t < local.begin; ++t) span->rows[t] = span->rows[local.begin];
+  for (int t = local.end; t < kSpanTokens; ++t) span->rows[t] = span->rows[local.begin];
+}
 
 Work make_work(const AttentionShare& share) {
   Work w = {};
@@ -96,23 +126,18 @@ void load_queries(const Work& w) {
   }
 }
 
-// Widens the tokens of `range`, which lies within the span from token `start`.
 template <DType kType>
-void load_span(const Work& w, int start, Range range) {
+void widen_span(const Work& w, const Span& span) {
   const KvLayer& layer = w.share->args->layer;
-  for (int g = 0; g < kSpanGroups; ++g) {
-    const int first = start + g * kTileColumns;
-    if (overlap({first, first + kTileColumns}, range).empty()) continue;
+  const Range range = span.local();
+  for (int first = range.begin / kTileColumns * kTileColumns; first < range.end; first += kTileColumns) {
     const std::byte* rows[kTileColumns];
-    for (int c = 0; c < kTileColumns; ++c) {
-      const bool inside = first + c >= range.begin && first + c < range.end;
-      rows[c] = inside ? w.token_row(layer.k, first + c) : nullptr;
-    }
-    pack_panel<kType>(rows, 0, w.head_dim, w.keys + int64_t{g} * kTileColumns * w.padded);
+    for (int c = 0; c < kTileColumns; ++c) rows[c] = layer.k + span.rows[first + c];
+    pack_panel<kType>(rows, 0, w.head_dim, w.keys + int64_t{first} * w.padded);
   }
   for (int t = range.begin; t < range.end; ++t) {
-    const std::byte* row = w.token_row(layer.v, t);
-    float* to = w.values + int64_t{t - start} * w.padded;
+    const std::byte* row = layer.v + span.rows[t];
+    float* to = w.values + int64_t{t} * w.padded;
     int d = 0;
     for (; d + kBlock <= w.head_dim; d += kBlock) {
       F v[2 * kParts];
@@ -230,20 +255,146 @@ void add_values_of_tile(const Work& w, int i, const Range ranges[kTileRows]) {
 }
 
 template <DType kType>
-void attend_span(const Work& w, int start, Range all) {
-  const Range range = overlap({start, start + kSpanTokens}, all);
-  if (range.empty()) return;
-  load_span<kType>(w, start, range);
-  score_span(w, {range.begin - start, range.end - start});
+void attend_widened(const Work& w, const Span& span) {
+  widen_span<kType>(w, span);
+  score_span(w, span.local());
   Range ranges[kShareQueries];
   for (int i = 0; i < w.queries; ++i) {
     const Range own = w.tokens(i);
-    ranges[i] = overlap({own.begin - start, own.end - start}, {0, kSpanTokens});
+    ranges[i] = overlap({own.begin - span.start, own.end - span.start}, {0, kSpanTokens});
     if (!ranges[i].empty()) weigh(w, i, ranges[i]);
   }
   int i = 0;
   for (; i + kTileRows <= w.queries; i += kTileRows) add_values_of_tile(w, i, ranges + i);
   for (; i < w.queries; ++i) add_values<1>(w, i, ranges[i]);
+}
+
+SLUICE_INLINE void call_for(const std::byte* row, size_t bytes) {
+  for (size_t line = 0; line < bytes; line += 64) _mm_prefetch(reinterpret_cast<const char*>(row + line), _MM_HINT_T0);
+}
+
+// Scores of queries [i, i + kRows) with four tokens, widened in registers: the additions of multiply_tile.
+template <DType kType, int kRows>
+SLUICE_INLINE void score_direct(const Work& w, int i, const std::byte* const rows[kTileColumns], float* scores) {
+  const float* q = w.q + int64_t{i} * w.padded;
+  F sum[kRows][kTileColumns][kParts] = {};
+  int d = 0;
+  for (; d + kBlock <= w.head_dim; d += kBlock) {
+#pragma GCC unroll 4
+    for (int c = 0; c < kTileColumns; ++c) {
+      F v[2 * kParts];
+      load_block<kType>(rows[c], d, v);
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+        for (int p = 0; p < 2 * kParts; ++p) {
+          sum[r][c][p % kParts] = fma(load(q + int64_t{r} * w.padded + d + p * kWidth), v[p], sum[r][c][p % kParts]);
+        }
+      }
+    }
+  }
+  for (; d < w.head_dim; d += kLanes) {
+    for (int c = 0; c < kTileColumns; ++c) {
+      F v[kParts] = {};
+      load_lanes<kType>(rows[c], d, w.head_dim - d < kLanes ? w.head_dim - d : kLanes, v);
+      for (int r = 0; r < kRows; ++r) {
+        for (int p = 0; p < kParts; ++p) {
+          sum[r][c][p] = fma(load(q + int64_t{r} * w.padded + d + p * kWidth), v[p], sum[r][c][p]);
+        }
+      }
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    _mm_storeu_ps(scores + r * kSpanTokens, sum_lanes_4(sum[r][0], sum[r][1], sum[r][2], sum[r][3]));
+  }
+}
+
+// sum[kRows, d … d + 32 · kBlocks) += weights · values: the additions of add_values.
+template <DType kType, int kRows, int kBlocks>
+SLUICE_INLINE void add_values_direct(const Work& w, int i, int d, const Span& span) {
+  constexpr int kRegisters = 2 * kParts;
+  const std::byte* values = w.share->args->layer.v;
+  const Range range = span.local();
+  const float* weights = w.scores + int64_t{i} * kSpanTokens;
+  float* to = w.sum + int64_t{i} * w.padded + d;
+  F sum[kRows][kBlocks][kRegisters];
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int b = 0; b < kBlocks; ++b) {
+      for (int p = 0; p < kRegisters; ++p) sum[r][b][p] = load(to + int64_t{r} * w.padded + b * kBlock + p * kWidth);
+    }
+  }
+  for (int t = range.begin; t < range.end; ++t) {
+#pragma GCC unroll 4
+    for (int b = 0; b < kBlocks; ++b) {
+      F v[kRegisters];
+      load_block<kType>(values + span.rows[t], d + b * kBlock, v);
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) {
+        const F weight = set1(weights[r * kSpanTokens + t]);
+        for (int p = 0; p < kRegisters; ++p) sum[r][b][p] = fma(weight, v[p], sum[r][b][p]);
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int b = 0; b < kBlocks; ++b) {
+      for (int p = 0; p < kRegisters; ++p) store(to + int64_t{r} * w.padded + b * kBlock + p * kWidth, sum[r][b][p]);
+    }
+  }
+}
+
+// The last head_dim % 32 elements.
+template <DType kType>
+void add_last_values(const Work& w, int i, int d, const Span& span) {
+  const Range range = span.local();
+  for (; d < w.head_dim; d += kLanes) {
+    float* to = w.sum + int64_t{i} * w.padded + d;
+    F sum[kParts];
+    for (int p = 0; p < kParts; ++p) sum[p] = load(to + p * kWidth);
+    for (int t = range.begin; t < range.end; ++t) {
+      F v[kParts] = {};
+      load_lanes<kType>(w.share->args->layer.v + span.rows[t], d, w.head_dim - d < kLanes ? w.head_dim - d : kLanes, v);
+      const F weight = set1(w.scores[int64_t{i} * kSpanTokens + t]);
+      for (int p = 0; p < kParts; ++p) sum[p] = fma(weight, v[p], sum[p]);
+    }
+    for (int p = 0; p < kParts; ++p) store(to + p * kWidth, sum[p]);
+  }
+}
+
+// kRows heads of one row.
+template <DType kType, int kRows>
+SLUICE_INLINE void attend_direct_rows(const Work& w, int i, const Span& span) {
+  const KvLayer& layer = w.share->args->layer;
+  const Range range = span.local();
+  for (int t = range.begin / kTileColumns * kTileColumns; t < range.end; t += kTileColumns) {
+    const std::byte* rows[kTileColumns];
+    for (int c = 0; c < kTileColumns; ++c) {
+      rows[c] = layer.k + span.rows[t + c];
+      if (i == 0) call_for(layer.v + span.rows[t + c], w.share->kv_row_bytes);
+    }
+    score_direct<kType, kRows>(w, i, rows, w.scores + int64_t{i} * kSpanTokens + t);
+  }
+  for (int r = 0; r < kRows; ++r) weigh(w, i + r, range);
+  constexpr int kBlocks = kWidth < 16 ? 2 : kRows == 1 ? 4 : 2;
+  int d = 0;
+  for (; d + kBlocks * kBlock <= w.head_dim; d += kBlocks * kBlock) add_values_direct<kType, kRows, kBlocks>(w, i, d, span);
+  for (; d + kBlock <= w.head_dim; d += kBlock) add_values_direct<kType, kRows, 1>(w, i, d, span);
+  for (int r = 0; r < kRows; ++r) add_last_values<kType>(w, i + r, d, span);
+}
+
+// One row's few heads, straight from the cache, at the speed of memory; `next` is called for meanwhile.
+template <DType kType>
+void attend_direct(const Work& w, const Span& span, const Span& next) {
+  if (!next.range.empty()) {
+    const Range range = next.local();
+    for (int t = range.begin; t < range.end; ++t) call_for(w.share->args->layer.k + next.rows[t], w.share->kv_row_bytes);
+  }
+  int i = 0;
+  for (; i + kDirectRows <= w.queries; i += kDirectRows) attend_direct_rows<kType, kDirectRows>(w, i, span);
+  for (; i < w.queries; ++i) attend_direct_rows<kType, 1>(w, i, span);
 }
 
 // One query's sums over some tokens.
@@ -284,8 +435,20 @@ void attend_segment(const Work& w, int segment) {
   }
   for (int64_t d = 0; d < int64_t{w.queries} * w.padded; d += kWidth) store(w.sum + d, zero());
   const int begin = segment * kSegmentTokens;
-  const Range all = w.all_tokens();
-  for (int start = begin; start < begin + kSegmentTokens && start < all.end; start += kSpanTokens) attend_span<kType>(w, start, all);
+  const bool direct = w.one_row() && w.queries <= kDirectQueries;
+  Span spans[2];
+  find_span(w, begin, &spans[0]);
+  for (int i = 0; i < kSegmentTokens / kSpanTokens; ++i) {
+    const Span& span = spans[i % 2];
+    Span& next = spans[(i + 1) % 2];
+    find_span(w, begin + (i + 1) * kSpanTokens, &next);
+    if (span.range.empty()) continue;
+    if (direct) {
+      attend_direct<kType>(w, span, next);
+    } else {
+      attend_widened<kType>(w, span);
+    }
+  }
 }
 
 void keep_segment(const Work& w, int segment) {

@@ -13,11 +13,19 @@
 
 namespace sluice::kernels {
 
-// Blocking of a matrix product with many rows. The panel of widened weights and the lane sums stay in a level-2 cache.
-constexpr int kPanelColumns = 32;    // weight rows that are widened together
-constexpr int kPanelDepthMax = 1536;  // elements of k that are widened together
-constexpr int kPanelRows = 60;       // rows of x whose lane sums are kept while k is walked in several panels
-constexpr size_t kMatmulScratchFloats = size_t{kPanelColumns} * kPanelDepthMax + size_t{kPanelRows} * kPanelColumns * 16;
+// Blocking of a matrix product with many rows: columns (rows of the weight) are widened into a panel, as many as stay in
+// a level-2 cache, and k is walked in pieces of which some rows of x stay in the level-1 cache.
+constexpr int kPanelColumnsMax = 32;
+constexpr int64_t kPanelFloatsMax = int64_t{128} * 1024;
+constexpr int kPieceDepth = 1024;
+constexpr int kPanelRows = 6;  // rows of x in a tile
+constexpr int kPanelDepthMax = static_cast<int>(kPanelFloatsMax / 4);  // beyond it matmul_panel has no room
+constexpr size_t kMatmulScratchFloats = size_t{kPanelFloatsMax} + size_t{kPanelRows} * kPanelColumnsMax * 16;
+
+static constexpr int64_t panel_columns(int64_t k) {
+  const int64_t fitting = kPanelFloatsMax / ((k + 15) / 16 * 16) / 4 * 4;
+  return fitting < kPanelColumnsMax ? fitting : kPanelColumnsMax;
+}
 
 // out[rows, columns] for rows [row_begin, row_end) and columns (rows of the weight) [column_begin, column_end).
 struct MatmulShare {
@@ -67,6 +75,7 @@ struct CpuKernels {
   // Widens weights in registers: for a few rows, at the speed of memory.
   void (*matmul_direct)(const MatmulShare& share);
   // Widens panels of weights into scratch: for many rows, at the speed of arithmetic. Same bits as matmul_direct.
+  // k ≤ kPanelDepthMax.
   void (*matmul_panel)(const MatmulShare& share);
   void (*attention)(const AttentionShare& share);
   // Joins one query's segments, partials + segment · stride, into the first and writes its output.

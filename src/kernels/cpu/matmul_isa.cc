@@ -107,66 +107,50 @@ SLUICE_INLINE void direct(const MatmulShare& share) {
 
 SLUICE_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-// Panels [group of four columns][depth / 16][4, 16] of columns [column, column_end) and elements [k, k + depth).
+// Panels [group of four columns][k / 16][4, 16] of columns [column, column_end).
 template <DType kType>
-void pack_columns(const MatmulShare& share, int64_t column, int64_t column_end, int64_t k, int64_t depth, float* panels) {
-  const int64_t panel_floats = (depth + kLanes - 1) / kLanes * kTileLanes;
+SLUICE_INLINE void pack_columns(const MatmulShare& share, int64_t column, int64_t column_end, int64_t panel_floats, float* panels) {
   for (; column < column_end; column += kTileColumns, panels += panel_floats) {
     const std::byte* rows[kTileColumns];
     for (int c = 0; c < kTileColumns; ++c) {
       const bool inside = column + c < column_end;
       rows[c] = inside ? share.weight + static_cast<size_t>(column + c) * share.weight_row_bytes : nullptr;
     }
-    pack_panel<kType>(rows, k, depth, panels);
+    pack_panel<kType>(rows, 0, share.k, panels);
   }
 }
 
-// Up to kPanelColumns columns for rows [row, row_end): at most kPanelRows of them when k takes several panels.
-struct PanelStep {
-  int64_t column;
-  int64_t column_end;
-  int64_t k;
-  int64_t depth;
-  int64_t row;
-  int64_t row_end;
-};
-
-void multiply_panels(const MatmulShare& share, const PanelStep& step, const float* panels, float* kept_lanes) {
-  const bool first = step.k == 0;
-  const bool last = step.k + step.depth == share.k;
-  const int64_t panel_floats = (step.depth + kLanes - 1) / kLanes * kTileLanes;
+// Up to kTileRows rows from `row` times all panels. Their lane sums stay in the level-1 cache from one piece of k to the
+// next.
+void multiply_panels(const MatmulShare& share, int64_t row, int64_t column, int64_t column_end, int64_t panel_floats) {
+  const float* panels = share.scratch;
+  float* const lanes = share.scratch + kPanelFloatsMax;
+  const int rows = static_cast<int>(least(kTileRows, share.row_end - row));
   float sums[kTileRows * kTileColumns];
-  for (int64_t row = step.row; row < step.row_end; row += kTileRows) {
-    const int rows = static_cast<int>(least(kTileRows, step.row_end - row));
-    const float* panel = panels;
-    const float* x = share.args->x + row * share.k + step.k;
-    for (int64_t column = step.column; column < step.column_end; column += kTileColumns, panel += panel_floats) {
-      const TileEnds ends = {first ? nullptr : kept_lanes, last ? nullptr : kept_lanes, sums};
-      if (!first || !last) kept_lanes += rows * kTileLanes;
-      multiply_tile_rows(rows, {x, share.k, panel, step.depth}, ends);
+  for (int64_t k = 0; k < share.k; k += kPieceDepth) {
+    const int64_t depth = least(kPieceDepth, share.k - k);
+    const bool last = k + depth == share.k;
+    const float* panel = panels + k * kTileColumns;
+    float* kept = lanes;
+    for (int64_t c = column; c < column_end; c += kTileColumns, panel += panel_floats, kept += kTileRows * kTileLanes) {
+      const TileEnds ends = {k == 0 ? nullptr : kept, last ? nullptr : kept, sums};
+      multiply_tile_rows(rows, {share.args->x + row * share.k + k, share.k, panel, depth}, ends);
       if (!last) continue;
-      const int count = static_cast<int>(least(kTileColumns, step.column_end - column));
-      for (int r = 0; r < rows; ++r) finish(*share.args, share.n, row + r, column, count, _mm_loadu_ps(sums + r * kTileColumns));
+      const int count = static_cast<int>(least(kTileColumns, column_end - c));
+      for (int r = 0; r < rows; ++r) finish(*share.args, share.n, row + r, c, count, _mm_loadu_ps(sums + r * kTileColumns));
     }
   }
 }
 
 template <DType kType>
 void panel(const MatmulShare& share) {
-  float* panels = share.scratch;
-  float* lanes = panels + size_t{kPanelColumns} * kPanelDepthMax;
-  const int64_t pieces = (share.k + kPanelDepthMax - 1) / kPanelDepthMax;
-  const int64_t depth_step = ((share.k + pieces - 1) / pieces + kBlock - 1) / kBlock * kBlock;
-  const int64_t rows_step = pieces == 1 ? share.row_end - share.row_begin : kPanelRows;
-  for (int64_t column = share.column_begin; column < share.column_end; column += kPanelColumns) {
-    const int64_t column_end = least(column + kPanelColumns, share.column_end);
-    for (int64_t row = share.row_begin; row < share.row_end; row += rows_step) {
-      const int64_t row_end = least(row + rows_step, share.row_end);
-      for (int64_t k = 0; k < share.k; k += depth_step) {
-        const int64_t depth = least(depth_step, share.k - k);
-        pack_columns<kType>(share, column, column_end, k, depth, panels);
-        multiply_panels(share, {column, column_end, k, depth, row, row_end}, panels, lanes);
-      }
+  const int64_t columns = panel_columns(share.k);
+  const int64_t panel_floats = (share.k + kLanes - 1) / kLanes * kTileLanes;
+  for (int64_t column = share.column_begin; column < share.column_end; column += columns) {
+    const int64_t column_end = least(column + columns, share.column_end);
+    pack_columns<kType>(share, column, column_end, panel_floats, share.scratch);
+    for (int64_t row = share.row_begin; row < share.row_end; row += kTileRows) {
+      multiply_panels(share, row, column, column_end, panel_floats);
     }
   }
 }

@@ -14,6 +14,8 @@ constexpr int64_t kSerialProducts = 128 * 1024;
 constexpr int64_t kDirectShareBytes = 128 * 1024;
 // From this many rows on widening a panel costs less than widening in registers again and again.
 constexpr int64_t kPanelRowsMin = 9;
+// Rows that are worth widening a panel for; fewer are not split between threads.
+constexpr int64_t kPanelShareRows = 60;
 // Shares per thread that keep all threads busy to the end.
 constexpr int64_t kSharesPerThread = 4;
 
@@ -45,14 +47,15 @@ void matmul_by_columns(const CpuKernels& kernels, ThreadPool& pool, const Matmul
 }
 
 void matmul_by_panels(const CpuKernels& kernels, ThreadPool& pool, const MatmulShare& whole) {
-  const int64_t column_tasks = divide_up(whole.n, kPanelColumns);
-  const int64_t wanted = divide_up(kSharesPerThread * pool.threads(), column_tasks);
+  const int64_t columns = panel_columns(whole.k);
+  const int64_t column_tasks = divide_up(whole.n, columns);
+  const int64_t wanted = std::min(divide_up(kSharesPerThread * pool.threads(), column_tasks), divide_up(whole.row_end, kPanelShareRows));
   const int64_t row_step = divide_up(divide_up(whole.row_end, wanted), kPanelRows) * kPanelRows;
   const int64_t row_tasks = divide_up(whole.row_end, row_step);
   pool.parallel_for(column_tasks * row_tasks, [&](int64_t task, int) {
     MatmulShare share = whole;
-    share.column_begin = task / row_tasks * kPanelColumns;
-    share.column_end = std::min(whole.n, share.column_begin + kPanelColumns);
+    share.column_begin = task / row_tasks * columns;
+    share.column_end = std::min(whole.n, share.column_begin + columns);
     share.row_begin = task % row_tasks * row_step;
     share.row_end = std::min(whole.row_end, share.row_begin + row_step);
     share.scratch = thread_scratch(kMatmulScratchFloats);
@@ -198,11 +201,13 @@ void matmul(const CpuKernels& kernels, ThreadPool& pool, const MatmulArgs& args)
   whole.row_end = args.rows;
   whole.column_end = whole.n;
   if (args.rows == 0 || whole.n == 0) return;
+  const bool direct = args.rows < kPanelRowsMin || whole.k > kPanelDepthMax;
   if (pool.threads() == 1 || args.rows * whole.n * whole.k < kSerialProducts) {
+    if (direct) return kernels.matmul_direct(whole);
     whole.scratch = thread_scratch(kMatmulScratchFloats);
-    return args.rows < kPanelRowsMin ? kernels.matmul_direct(whole) : kernels.matmul_panel(whole);
+    return kernels.matmul_panel(whole);
   }
-  return args.rows < kPanelRowsMin ? matmul_by_columns(kernels, pool, whole) : matmul_by_panels(kernels, pool, whole);
+  return direct ? matmul_by_columns(kernels, pool, whole) : matmul_by_panels(kernels, pool, whole);
 }
 
 void rope(const CpuKernels& kernels, ThreadPool& pool, const RopeArgs& args) {
