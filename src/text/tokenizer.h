@@ -45,6 +45,9 @@ class Tokenizer {
   // From the files of a Hugging Face directory: tokenizer.json, else what it has (tokenizer.model, vocab.json + merges.txt).
   // kNotFound when there is none; kUnimplemented names an unknown component; kCorruptData says where a file is wrong.
   static Result<std::unique_ptr<Tokenizer>> from_directory(const std::string& directory);
+  // From one file, whose name and content tell its form: a tokenizer.json, a SentencePiece model, a tiktoken file or a
+  // vocab.txt. A tokenizer_config.json beside it is read for all but the first.
+  static Result<std::unique_ptr<Tokenizer>> from_file(const std::string& path);
   // From the text of a tokenizer.json.
   static Result<std::unique_ptr<Tokenizer>> from_json(std::string_view tokenizer_json);
   static Result<std::unique_ptr<Tokenizer>> from_gguf(GgufVocabulary vocabulary);

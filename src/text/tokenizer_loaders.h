@@ -20,7 +20,7 @@ struct TokenizerConfig {
   std::optional<std::string> bos, eos, unk, pad;  // token texts
   std::optional<bool> add_bos, add_eos;
   bool add_prefix_space = false;
-  std::optional<bool> legacy;
+  std::optional<bool> lowercase;
   std::vector<AddedToken> added;  // added_tokens_decoder
 };
 // An absent file gives an empty config.
