@@ -433,12 +433,12 @@ void MockBackend::run() {
       continue;
     }
     const bool cancelled = job->cancelled;
+    cancelled_ += cancelled ? 1 : 0;
     lock.unlock();  // only this thread removes jobs, so the pointer stays good
     const bool over = cancelled || step(*job);
     if (cancelled) job->sink->on_end(ended(ErrorCode::kCancelled, "The request was cancelled."));
     lock.lock();
     if (over) {
-      cancelled_ += cancelled ? 1 : 0;
       jobs_.remove_if([&](const Job& other) { return &other == job; });
     } else {
       job->due = std::chrono::steady_clock::now() + options_.token_latency;

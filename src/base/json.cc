@@ -94,6 +94,8 @@ Result<Json> parse_json(std::string_view text, const JsonLimits& limits) {
   if (text.size() > limits.bytes_max) {
     return Error{ErrorCode::kTooLarge, cat("JSON text has ", text.size(), " bytes; the limit is ", limits.bytes_max), {}, {}};
   }
+  // No JSON text holds a zero byte; the library takes one for the end of its input.
+  if (text.find('\0') != std::string_view::npos) return corrupt_data("not valid JSON: it holds a zero byte");
   LimitedDomReader reader(limits.depth_max);
   if (Json::sax_parse(text.begin(), text.end(), &reader)) return reader.take();
   if (reader.too_deep()) {

@@ -35,7 +35,7 @@ void read_logprobs(FieldReader& fields, api::SamplingParams& sampling, AnswerOpt
 
 void refuse_completion_fields(FieldReader& fields, int choices) {
   const Json* suffix = fields.any("suffix");
-  if (suffix != nullptr && !(suffix->is_string() && suffix->empty())) {
+  if (suffix != nullptr && *suffix != "") {
     fields.fail(unsupported_parameter(fields.path("suffix"), "Unsupported parameter: 'suffix': this model does not fill in the middle; leave it out."));
   }
   const auto best_of = fields.integer(field::kBestOf);

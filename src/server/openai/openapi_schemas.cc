@@ -126,7 +126,8 @@ class ObjectSchema {
     schema_["properties"] = Json::object();
   }
   ObjectSchema& add(std::string_view members) {
-    for (auto& [name, value] : parse_literal(members).items()) schema_["properties"][name] = value;
+    const Json parsed = parse_literal(members);  // items() refers into it
+    for (const auto& [name, value] : parsed.items()) schema_["properties"][name] = value;
     return *this;
   }
   ObjectSchema& add(std::span<const FieldSpec> specs) {
@@ -165,7 +166,8 @@ Json component_schemas() {
   schemas["InferRequest"] = ObjectSchema({"input"}).add(kInferInput).add(field::kInferFields).add(field::kSamplingFields).add(kSamplingStructures).take();
   schemas["TokenizeRequest"] = ObjectSchema({}).add(kTokenizeInput).add(kMessagesField).add(kTemplateFields).add(field::kTokenizeFields).take();
   schemas["TemplateRequest"] = ObjectSchema({"messages"}).add(kMessagesField).add(kTemplateFields).take();
-  for (auto& [name, schema] : parse_literal(kPlainSchemas).items()) schemas[name] = schema;
+  const Json plain = parse_literal(kPlainSchemas);
+  for (const auto& [name, schema] : plain.items()) schemas[name] = schema;
   return schemas;
 }
 

@@ -167,7 +167,7 @@ void refuse_unsupported(FieldReader& fields) {
   };
   for (const auto& [name, advice] : kUnsupported) {
     const Json* value = fields.any(name);
-    if (value == nullptr || ((value->is_structured() || value->is_string()) && value->empty())) continue;
+    if (value == nullptr || (value->is_structured() && value->empty()) || *value == "") continue;
     fields.fail(unsupported_parameter(fields.path(name), cat("Unsupported parameter: '", fields.path(name), "': ", advice, ".")));
   }
   check_response_format(fields);
