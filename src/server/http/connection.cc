@@ -176,7 +176,7 @@ Task<void> Connection::discard_rest() {
 Task<void> Connection::close() {
   if (!aborted_) {
     co_await stream_->end_writing();
-    co_await discard_rest();
+    if (lingers_) co_await discard_rest();
   }
   aborted_ = at_end_ = true;
   stream_->abort();
@@ -191,14 +191,20 @@ Task<void> Connection::run() {
   handshaking_ = false;
   if (protocol.ok() && !aborted_) {
     bool http2 = *protocol == "h2";
+    bool timed_out = false;
     set_deadline(limits().header_read);
     // In clear, HTTP/2 begins with its preface. The first bytes tell.
     while (!http2 && protocol->empty()) {
       const std::string_view first = unread().substr(0, kHttp2Preface.size());
       if (!first.empty() && first != kHttp2Preface.substr(0, first.size())) break;
       http2 = first.size() == kHttp2Preface.size();
-      if (http2 || co_await fill() != Filled::kBytes) break;
+      if (http2) break;
+      const Filled filled = co_await fill();
+      timed_out = filled == Filled::kTimeout;
+      if (filled != Filled::kBytes) break;
     }
+    // A client that says nothing at all is not worth an answer.
+    if (timed_out && unread().empty()) abort();
     protocol_ = http2 ? make_http2(*this) : make_http1(*this);
     if (shard_.service.draining) protocol_->drain();
     co_await protocol_->run();
@@ -208,6 +214,7 @@ Task<void> Connection::run() {
 }
 
 Task<void> Connection::refuse() {
+  lingers_ = true;
   set_deadline(kLinger);
   if (!secure_) {
     std::string answer;

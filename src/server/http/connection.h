@@ -66,6 +66,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Task<Result<void>> write(std::span<const std::string_view> pieces);
   Task<Result<void>> write(std::string_view bytes);
 
+  // The client may still be sending: when the connection closes, what it sends is read for a while.
+  void linger() { lingers_ = true; }
+
   // True once the client's sending side has ended or the connection was aborted.
   bool at_end() const { return at_end_; }
   bool aborted() const { return aborted_; }
@@ -100,6 +103,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool aborted_ = false;
   bool timed_out_ = false;
   bool stalled_ = false;
+  bool lingers_ = false;
   std::coroutine_handle<> waiter_;
   Time deadline_ = Time::max();
 };

@@ -123,6 +123,7 @@ Task<Http1::Next> Http1::read_head() {
 
 // A fault after which the bytes that follow mean nothing: answers, and the connection closes.
 Task<void> Http1::fail(ProtocolError error) {
+  connection_.linger();
   keep_alive_ = false;
   if (exchange_->request.method.empty()) exchange_->request.method = "GET";
   co_await exchange_->reply(make_reply(error));
@@ -142,6 +143,7 @@ Task<Http1::Next> Http1::refuse(Reply reply) {
   if (body_waits()) {
     const bool small = !framing_.chunked && framing_.content_length <= kDiscardMax && !framing_.expect_continue;
     if (!small) {
+      connection_.linger();
       keep_alive_ = false;
     } else {
       connection_.set_deadline(connection_.limits().header_read);

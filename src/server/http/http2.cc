@@ -630,6 +630,7 @@ Task<void> Http2::run() {
     break;
   }
   ended_ = true;
+  connection_.linger();
   connection_.clear_deadline();
   lose_all();
   for (const auto& [id, stream] : streams_) woken_.push_back(stream);
