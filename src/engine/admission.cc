@@ -91,7 +91,7 @@ Result<std::unique_ptr<Request>> Admission::accept(EngineRequest request) const 
     auto sequence = std::make_unique<Sequence>();
     sequence->request = accepted.get();
     sequence->number = choice;
-    sequence->state = choice > 0 && options_.prefix_index ? Sequence::State::kHeld : Sequence::State::kWaiting;
+    sequence->state = choice > 0 ? Sequence::State::kHeld : Sequence::State::kWaiting;
     sequence->prompt_tokens = static_cast<int>(request.prompt.size());
     sequence->reads_rows = sequence->reads_logits = choice == 0 && settings.prompt_logprobs.has_value();
     sequence->answer = std::make_unique<Answer>(tokenizer_, settings, request.prompt, tokens_max);

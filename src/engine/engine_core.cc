@@ -148,9 +148,9 @@ bool EngineCore::admit(Sequence& sequence, const StepPlan::Admission& admission)
   sequence.state = Sequence::State::kRunning;
   if (sequence.preemptions == 0) sequence.cached_tokens = sequence.table.computed;
   Request& request = *sequence.request;
-  if (request.started_us == 0) {
+  if (!request.started_us) {
     request.started_us = clock_.now_us();
-    metrics_.queue_time.observe(seconds(request.started_us - request.arrived_us));
+    metrics_.queue_time.observe(seconds(*request.started_us - request.arrived_us));
     --unstarted_;
   }
   batch_.entries.push_back({.sequence = &sequence, .rows = std::min(admission.rows, sequence.pending())});
@@ -309,12 +309,12 @@ void EngineCore::sample_next(const BatchEntry& entry, const model::StepOutput& o
   if (!sample.ok()) return end(request, sample.error());
 
   const int64_t now = clock_.now_us();
-  if (request.first_token_us == 0) {
+  if (!request.first_token_us) {
     request.first_token_us = now;
     metrics_.time_to_first_token.observe(seconds(now - request.arrived_us));
-    metrics_.prefill_time.observe(seconds(now - request.started_us));
+    metrics_.prefill_time.observe(seconds(now - *request.started_us));
   }
-  if (sequence.first_token_us == 0) {
+  if (!sequence.first_token_us) {
     sequence.first_token_us = now;
   } else {
     metrics_.inter_token_latency.observe(seconds(now - sequence.last_token_us));
@@ -332,9 +332,9 @@ void EngineCore::sample_next(const BatchEntry& entry, const model::StepOutput& o
   if (!reason) return;
 
   metrics_.count_finish(*reason);
-  metrics_.decode_time.observe(seconds(now - sequence.first_token_us));
+  metrics_.decode_time.observe(seconds(now - *sequence.first_token_us));
   if (sequence.answer->generated() > 1) {
-    metrics_.time_per_output_token.observe(seconds(now - sequence.first_token_us) / (sequence.answer->generated() - 1));
+    metrics_.time_per_output_token.observe(seconds(now - *sequence.first_token_us) / (sequence.answer->generated() - 1));
   }
   finish(sequence);
 }
@@ -382,7 +382,7 @@ void EngineCore::end(Request& request, Result<api::Usage> outcome) {
     if (!outcome.ok() && sequence->state != Sequence::State::kDone) metrics_.count_failure(outcome.error().code);
     sequence->state = Sequence::State::kDone;
   }
-  if (request.started_us == 0) --unstarted_;
+  if (!request.started_us) --unstarted_;
   metrics_.e2e_latency.observe(seconds(clock_.now_us() - request.arrived_us));
   if (request.deadline_us > 0) deadlines_.erase({request.deadline_us, request.id});
   const auto found = requests_.find(request.id);
@@ -414,7 +414,7 @@ Result<void> EngineCore::audit() const {
   size_t running = 0, waiting = 0;
   int unstarted = 0;
   for (const auto& [id, request] : requests_) {
-    unstarted += request->started_us == 0;
+    unstarted += !request->started_us;
     for (const auto& sequence : request->sequences) {
       if (sequence->state == Sequence::State::kRunning) {
         tables.push_back(&sequence->table);
@@ -427,7 +427,7 @@ Result<void> EngineCore::audit() const {
   }
   if (running != running_.size() || waiting != waiting_.size() || unstarted != unstarted_) {
     return Error{ErrorCode::kInternal,
-                 cat("engine: ", running, " running and ", waiting, " waiting sequences, but ", running_.size(), " and ", waiting_.size(), " listed"),
+                 cat("engine: ", running, " running and ", waiting, " waiting sequences, but ", running_.size(), " and ", waiting_.size(), " listed; ", unstarted, " requests not begun of ", unstarted_),
                  {}, {}};
   }
   return cache_.audit(tables);

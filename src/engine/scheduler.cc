@@ -70,10 +70,13 @@ class Planner {
     return scores_all ? std::min(rows, scored_rows_) : rows;
   }
 
+  // A decode row is charged to nobody: every sequence has one row of logits of its own.
+  bool scores(size_t i) const { return running_[i].scores_all && running_[i].tokens - running_[i].computed > 1; }
+
   void grant(size_t i, int rows) {
     granted_[i] = rows;
     rows_ -= rows;
-    if (running_[i].scores_all && running_[i].tokens - running_[i].computed > 1) scored_rows_ -= rows;
+    if (scores(i)) scored_rows_ -= rows;
   }
 
   size_t worst_running() const {
@@ -88,7 +91,7 @@ class Planner {
     --alive_;
     available_ += running_[i].releasable;
     rows_ += granted_[i];
-    if (running_[i].scores_all && granted_[i] > 1) scored_rows_ += granted_[i];
+    if (scores(i)) scored_rows_ += granted_[i];
     granted_[i] = 0;
   }
 

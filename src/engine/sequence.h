@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "engine/answer.h"
@@ -19,7 +20,7 @@ struct Request;
 // One text being computed: a choice of a generation, or an input of an embedding.
 struct Sequence {
   enum class State {
-    kHeld,     // a further choice, until the first has computed the prompt they share
+    kHeld,     // a further choice, until the first has computed and reported the prompt they share
     kWaiting,  // wants a place in the batch
     kRunning,  // has blocks and a place
     kDone,
@@ -39,7 +40,7 @@ struct Sequence {
 
   std::unique_ptr<Answer> answer;  // of a generation
   SeenTokens seen;
-  int64_t first_token_us = 0;
+  std::optional<int64_t> first_token_us;
   int64_t last_token_us = 0;
 
   std::vector<double> pooled;  // [hidden_size], of an embedding: the sum of the rows read
@@ -64,8 +65,8 @@ struct Request {
   std::string cache_salt;
   int64_t deadline_us = 0;
   int64_t arrived_us = 0;
-  int64_t started_us = 0;      // first place in the batch; 0: not yet
-  int64_t first_token_us = 0;
+  std::optional<int64_t> started_us;      // first place in the batch
+  std::optional<int64_t> first_token_us;  // of any choice
   SamplingSettings settings;   // of a generation, as are the next three
   uint64_t seed = 0;
   std::shared_ptr<api::GenerationSink> sink;
