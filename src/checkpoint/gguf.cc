@@ -18,17 +18,22 @@ uint64_t fixed_bytes(GgufType type) {
   switch (type) {
     case GgufType::kU8:
     case GgufType::kI8:
-    case GgufType::kBool: return 1;
+    case GgufType::kBool:
+      return 1;
     case GgufType::kU16:
-    case GgufType::kI16: return 2;
+    case GgufType::kI16:
+      return 2;
     case GgufType::kU32:
     case GgufType::kI32:
-    case GgufType::kF32: return 4;
+    case GgufType::kF32:
+      return 4;
     case GgufType::kU64:
     case GgufType::kI64:
-    case GgufType::kF64: return 8;
+    case GgufType::kF64:
+      return 8;
     case GgufType::kString:
-    case GgufType::kArray: return 0;
+    case GgufType::kArray:
+      return 0;
   }
   return 0;
 }
@@ -44,7 +49,8 @@ struct PlacedTensor {
 // Walks the file once from front to back; every step checks what is left before it reads.
 class GgufReader {
  public:
-  GgufReader(WeightFile file, const GgufLimits& limits) : limits_(limits), table_(std::make_shared<GgufMetadata::Table>()) {
+  GgufReader(WeightFile file, const GgufLimits& limits)
+      : limits_(limits), table_(std::make_shared<GgufMetadata::Table>()) {
     table_->file = std::move(file);
     bytes_ = table_->file.bytes;
   }
@@ -70,7 +76,9 @@ class GgufReader {
   }
 
  private:
-  Error wrong(const std::string& what) const { return corrupt_data(cat(table_->file.path, " is not a sound GGUF file: ", what)); }
+  Error wrong(const std::string& what) const {
+    return corrupt_data(cat(table_->file.path, " is not a sound GGUF file: ", what));
+  }
   Error cut_short(std::string_view at) const {
     return wrong(cat("it ends at byte ", bytes_.size(), ", inside ", at, "; it was cut short"));
   }
@@ -103,7 +111,8 @@ class GgufReader {
 
   Result<void> check_count(std::string_view what, uint64_t count, uint64_t count_max, uint64_t bytes_min) const {
     if (count > count_max) return wrong(cat("it claims ", count, " ", what, "; the limit is ", count_max));
-    if (count > left() / bytes_min) return wrong(cat("it claims ", count, " ", what, ", more than fit into it; it was cut short"));
+    if (count > left() / bytes_min)
+      return wrong(cat("it claims ", count, " ", what, ", more than fit into it; it was cut short"));
     return {};
   }
 
@@ -113,7 +122,8 @@ class GgufReader {
       const std::string_view magic(reinterpret_cast<const char*>(bytes_.data()), 4);
       for (const std::string_view old : {"lmgg", "tjgg", "fmgg", "algg"}) {
         if (magic == old) {
-          return unimplemented(cat(table_->file.path, " is a GGML file from before GGUF; convert it with llama.cpp's tools"));
+          return unimplemented(
+              cat(table_->file.path, " is a GGML file from before GGUF; convert it with llama.cpp's tools"));
         }
       }
       return wrong("it does not begin with \"GGUF\"");
@@ -122,7 +132,8 @@ class GgufReader {
     SLUICE_TRY(version_, number<uint32_t>("the version"));
     if (version_ == 2 || version_ == 3) return {};
     if ((version_ & 0xFFFFu) == 0 && version_ != 0) {
-      return unimplemented(cat(table_->file.path, " is a big-endian GGUF file; convert it with gguf_convert_endian.py"));
+      return unimplemented(
+          cat(table_->file.path, " is a big-endian GGUF file; convert it with gguf_convert_endian.py"));
     }
     return unimplemented(cat(table_->file.path, " is GGUF version ", version_, "; versions 2 and 3 can be read",
                              version_ == 1 ? ": convert the model again" : ""));
@@ -155,7 +166,8 @@ class GgufReader {
 
   // Reads element type, count and elements; only walks over them, for they are used in place.
   Result<void> read_array(const std::string& what, int depth, GgufValue* out) {
-    if (depth > limits_.array_depth_max) return wrong(cat(what, " has arrays nested deeper than ", limits_.array_depth_max));
+    if (depth > limits_.array_depth_max)
+      return wrong(cat(what, " has arrays nested deeper than ", limits_.array_depth_max));
     SLUICE_TRY(const uint32_t type, number<uint32_t>(what));
     if (!is_type(type)) return wrong(cat(what, " is an array of the unknown type ", type));
     SLUICE_TRY(const uint64_t count, number<uint64_t>(what));
@@ -201,7 +213,8 @@ class GgufReader {
     SLUICE_TRY(entry.name, name("a tensor name"));
     const std::string what = cat("tensor ", quote(entry.name));
     SLUICE_TRY(const uint32_t rank, number<uint32_t>(what));
-    if (rank > kDimensionsMax) return wrong(cat(what, " has ", rank, " dimensions; at most ", kDimensionsMax, " are possible"));
+    if (rank > kDimensionsMax)
+      return wrong(cat(what, " has ", rank, " dimensions; at most ", kDimensionsMax, " are possible"));
     std::vector<uint64_t> sizes(rank);  // the file has the contiguous one first
     for (uint64_t i = rank; i-- > 0;) {
       SLUICE_TRY(sizes[i], number<uint64_t>(what));
@@ -218,16 +231,19 @@ class GgufReader {
     } else {
       const auto bytes = stored_bytes(sizes, type->block_elements, type->block_bytes);
       if (!bytes) {
-        return wrong(cat(what, " of type ", type->name, " has a shape too large for any memory, or rows that are not whole blocks of ",
+        return wrong(cat(what, " of type ", type->name,
+                         " has a shape too large for any memory, or rows that are not whole blocks of ",
                          type->block_elements));
       }
       entry.bytes = *bytes;
       entry.dtype = type->dtype;
       const bool has_use = type->dtype && (has_kernels(*type->dtype) || !is_quantized(*type->dtype));
-      if (!has_use) entry.problem = cat("its type ", type->name, " is not supported (F32, F16, BF16, Q8_0 and Q4_0 are)");
+      if (!has_use)
+        entry.problem = cat("its type ", type->name, " is not supported (F32, F16, BF16, Q8_0 and Q4_0 are)");
     }
     for (const uint64_t size : sizes) {
-      if (size > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) return wrong(cat(what, " has a dimension too large"));
+      if (size > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
+        return wrong(cat(what, " has a dimension too large"));
       entry.shape.push_back(static_cast<int64_t>(size));
     }
     return out;
@@ -244,7 +260,8 @@ class GgufReader {
     std::vector<std::pair<uint64_t, uint64_t>> ranges;
     for (PlacedTensor& tensor : tensors) {
       WeightEntry& entry = tensor.entry;
-      const std::string what = cat("tensor ", quote(entry.name), " of ", entry.bytes, " bytes at data byte ", tensor.offset);
+      const std::string what =
+          cat("tensor ", quote(entry.name), " of ", entry.bytes, " bytes at data byte ", tensor.offset);
       if (tensor.offset % alignment != 0) return wrong(cat(what, " is not aligned to ", alignment));
       if (tensor.offset > data_bytes || entry.bytes > data_bytes - tensor.offset) {
         return wrong(cat(what, " reaches past the end: the file has ", data_bytes, " data bytes; it was cut short"));
@@ -269,6 +286,8 @@ class GgufReader {
   uint32_t version_ = 0;
 };
 
-Result<GgufFile> read_gguf(WeightFile file, const GgufLimits& limits) { return GgufReader(std::move(file), limits).read(); }
+Result<GgufFile> read_gguf(WeightFile file, const GgufLimits& limits) {
+  return GgufReader(std::move(file), limits).read();
+}
 
 }  // namespace sluice::checkpoint

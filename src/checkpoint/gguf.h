@@ -1,8 +1,8 @@
 #pragma once
 // GGUF, the file format of ggml: metadata, then tensors. Versions 2 and 3, little-endian.
 // Format: github.com/ggml-org/ggml, docs/gguf.md; limits and checks as ggml/src/gguf.cpp.
-// Tensors of F32 F16 BF16 Q8_0 Q4_0 I8 I32 I64 can be used; any other type is listed, and using the tensor gives an error
-// that names it.
+// Tensors of F32 F16 BF16 Q8_0 Q4_0 I8 I32 I64 can be used; any other type is listed, and using the tensor gives an
+// error that names it.
 
 #include <cstdint>
 #include <memory>
@@ -39,9 +39,9 @@ std::string_view gguf_type_name(GgufType type);
 struct GgufLimits {
   uint64_t keys_max = 65'536;
   uint64_t tensors_max = 1'000'000;
-  uint64_t name_bytes_max = 65'535;     // of a key or tensor name
+  uint64_t name_bytes_max = 65'535;  // of a key or tensor name
   uint64_t alignment_max = 1u << 20;
-  int array_depth_max = 4;              // arrays in arrays
+  int array_depth_max = 4;  // arrays in arrays
 };
 
 // One metadata value, in place. Its form was checked when the file was read.
@@ -49,7 +49,7 @@ struct GgufValue {
   GgufType type = GgufType::kU8;
   GgufType element_type = GgufType::kU8;  // of an array
   uint64_t count = 1;                     // elements of an array
-  std::span<const std::byte> bytes;       // a scalar's bytes, a string's characters, an array's elements one after another
+  std::span<const std::byte> bytes;  // a scalar's bytes, a string's characters, an array's elements one after another
 };
 
 // The metadata of a file: views that keep its mapping alive. Cheap to copy; any thread may use it.
@@ -102,7 +102,8 @@ struct GgufFile {
   WeightMap weights;        // shapes are row-major: the file's dimensions reversed
 };
 
-// Reads one file; tensors and metadata are views into file.bytes. kCorruptData names file, key or tensor and byte offset.
+// Reads one file; tensors and metadata are views into file.bytes. kCorruptData names file, key or tensor and byte
+// offset.
 Result<GgufFile> read_gguf(WeightFile file, const GgufLimits& limits = {});
 
 // Maps a file. The path of any part of a split model ("…-00002-of-00005.gguf") opens all its parts.

@@ -18,19 +18,27 @@ T load(const std::byte* in) {
 
 std::optional<int64_t> load_integer(GgufType type, const std::byte* in) {
   switch (type) {
-    case GgufType::kU8: return load<uint8_t>(in);
-    case GgufType::kI8: return load<int8_t>(in);
-    case GgufType::kU16: return load<uint16_t>(in);
-    case GgufType::kI16: return load<int16_t>(in);
-    case GgufType::kU32: return load<uint32_t>(in);
-    case GgufType::kI32: return load<int32_t>(in);
-    case GgufType::kI64: return load<int64_t>(in);
+    case GgufType::kU8:
+      return load<uint8_t>(in);
+    case GgufType::kI8:
+      return load<int8_t>(in);
+    case GgufType::kU16:
+      return load<uint16_t>(in);
+    case GgufType::kI16:
+      return load<int16_t>(in);
+    case GgufType::kU32:
+      return load<uint32_t>(in);
+    case GgufType::kI32:
+      return load<int32_t>(in);
+    case GgufType::kI64:
+      return load<int64_t>(in);
     case GgufType::kU64: {
       const auto value = load<uint64_t>(in);
       if (value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) return std::nullopt;
       return static_cast<int64_t>(value);
     }
-    default: return std::nullopt;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -46,13 +54,17 @@ size_t scalar_bytes(GgufType type) {
   switch (type) {
     case GgufType::kU8:
     case GgufType::kI8:
-    case GgufType::kBool: return 1;
+    case GgufType::kBool:
+      return 1;
     case GgufType::kU16:
-    case GgufType::kI16: return 2;
+    case GgufType::kI16:
+      return 2;
     case GgufType::kU32:
     case GgufType::kI32:
-    case GgufType::kF32: return 4;
-    default: return 8;
+    case GgufType::kF32:
+      return 4;
+    default:
+      return 8;
   }
 }
 
@@ -62,7 +74,8 @@ std::string_view as_text(std::span<const std::byte> bytes) {
 
 std::string describe(const GgufValue& value) {
   if (value.type == GgufType::kArray) return cat("an array of ", value.count, " ", gguf_type_name(value.element_type));
-  if (const auto number = load_number(value.type, value.bytes.data())) return cat(gguf_type_name(value.type), " ", *number);
+  if (const auto number = load_number(value.type, value.bytes.data()))
+    return cat(gguf_type_name(value.type), " ", *number);
   if (value.type == GgufType::kString) return cat("the string ", quote(as_text(value.bytes)));
   return std::string(gguf_type_name(value.type));
 }
@@ -184,7 +197,8 @@ Result<std::vector<std::string_view>> GgufMetadata::strings(std::string_view key
   if (value->type == GgufType::kString) return std::vector<std::string_view>{as_text(value->bytes)};
   const bool is_array = value->type == GgufType::kArray;
   if (is_array && value->count == 0) return out;
-  if (!is_array || value->element_type != GgufType::kString) return wrong_type(path(), key, "an array of strings", *value);
+  if (!is_array || value->element_type != GgufType::kString)
+    return wrong_type(path(), key, "an array of strings", *value);
   out.reserve(value->count);
   std::span<const std::byte> rest = value->bytes;
   for (uint64_t i = 0; i < value->count; ++i) {

@@ -32,8 +32,8 @@ Result<void> check_part(const GgufFile& part, const GgufSplitName& name, int ind
   SLUICE_TRY(const int64_t number, part.metadata.integer("split.no"));
   SLUICE_TRY(const int64_t count, part.metadata.integer("split.count"));
   if (number != index || count != name.count) {
-    return corrupt_data(cat(path, " says it is part ", number + 1, " of ", count, ", but its name says part ", index + 1, " of ",
-                            name.count));
+    return corrupt_data(cat(path, " says it is part ", number + 1, " of ", count, ", but its name says part ",
+                            index + 1, " of ", name.count));
   }
   return {};
 }
@@ -64,7 +64,8 @@ Result<GgufFile> open_gguf(const std::string& path) {
   }
   for (int i = 0; i < name->count; ++i) {
     if (const std::string part = split_path(*name, i); !file_exists(part)) {
-      return not_found(cat(part, " is missing: ", path, " is one of ", name->count, " parts of a model; download it, too"));
+      return not_found(
+          cat(part, " is missing: ", path, " is one of ", name->count, " parts of a model; download it, too"));
     }
   }
   SLUICE_TRY(GgufFile whole, open_one(split_path(*name, 0)));

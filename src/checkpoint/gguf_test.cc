@@ -34,7 +34,9 @@ GgufWriter sample() {
   gguf.u32("llama.block_count", 2);
   gguf.f32("llama.eps", 0.5f);
   gguf.boolean("flag", true);
-  gguf.strings("words", {"one", "", "thr\xff" "ee"});
+  gguf.strings("words", {"one", "",
+                         "thr\xff"
+                         "ee"});
   gguf.i32s("ints", {1, -2, 3});
   gguf.f32s("floats", {1.5f, -2});
   gguf.u64("large", std::numeric_limits<uint64_t>::max());
@@ -44,8 +46,9 @@ GgufWriter sample() {
   gguf.raw("f64", 12, number(2.25));
   gguf.raw("empty", 9, GgufWriter::array_head(4, 0));
   gguf.raw("flags", 9, GgufWriter::array_head(7, 2) + std::string("\1\0", 2));
-  gguf.raw("nested", 9,
-           GgufWriter::array_head(9, 2) + GgufWriter::array_head(4, 1) + number<uint32_t>(7) + GgufWriter::array_head(8, 0));
+  gguf.raw(
+      "nested", 9,
+      GgufWriter::array_head(9, 2) + GgufWriter::array_head(4, 1) + number<uint32_t>(7) + GgufWriter::array_head(8, 0));
   gguf.tensor({"a", 0, {2, 3}, test_files::bytes_of<float>({1, 2, 3, 4, 5, 6})});
   gguf.tensor({"q", 8, {2, 64}, std::string(4 * 34, 'q')});
   gguf.tensor({"k", 12, {256}, std::string(144, 'k')});
@@ -65,7 +68,8 @@ TEST(Gguf, ReadsTensorsInPlaceWithRowMajorShapes) {
   float last = 0;
   std::memcpy(&last, a->row(1) + 8, 4);
   EXPECT_EQ(last, 6);
-  EXPECT_TRUE(reinterpret_cast<const char*>(a->data) > file.data() && reinterpret_cast<const char*>(a->data) < file.data() + file.size());
+  EXPECT_TRUE(reinterpret_cast<const char*>(a->data) > file.data() &&
+              reinterpret_cast<const char*>(a->data) < file.data() + file.size());
   const auto q = gguf->weights.tensor("q");
   ASSERT_TRUE(q.ok());
   EXPECT_EQ(q->dtype, DType::kQ8_0);
@@ -110,7 +114,9 @@ TEST(GgufMetadata, GivesTypedValuesFallbacksAndErrors) {
   EXPECT_EQ(*metadata.number("absent", 1.5), 1.5);
   EXPECT_TRUE(*metadata.boolean("flag", false));
   EXPECT_TRUE(*metadata.boolean("absent", true));
-  EXPECT_THAT(*metadata.strings("words"), ElementsAre("one", "", "thr\xff" "ee"));
+  EXPECT_THAT(*metadata.strings("words"), ElementsAre("one", "",
+                                                      "thr\xff"
+                                                      "ee"));
   EXPECT_THAT(*metadata.strings("general.architecture"), ElementsAre("llama"));
   EXPECT_THAT(*metadata.strings("absent"), IsEmpty());
   EXPECT_THAT(*metadata.strings("empty"), IsEmpty());
@@ -143,7 +149,9 @@ TEST(GgufMetadata, PrintsAsJson) {
   EXPECT_EQ(json["floats"], Json::parse("[1.5,-2.0]"));
   EXPECT_EQ(json["words"], Json::parse(R"({"type":"string","count":3})"));
   EXPECT_EQ(json["nested"]["type"], "array");
-  EXPECT_EQ(read(file)->metadata.to_json()["words"][2], "thr\xEF\xBF\xBD" "ee");
+  EXPECT_EQ(read(file)->metadata.to_json()["words"][2],
+            "thr\xEF\xBF\xBD"
+            "ee");
 }
 
 TEST(GgufMetadata, KeepsTheMappingAlive) {
@@ -188,7 +196,8 @@ TEST(Gguf, SaysWhatIsWrongWithTheHead) {
   const std::string huge(8, '\xff');
   EXPECT_THAT(error_of(std::string("GGUF\3\0\0\0", 8) + huge + std::string(8, '\0')), HasSubstr("tensors"));
   EXPECT_THAT(error_of(std::string("GGUF\3\0\0\0", 8) + std::string(8, '\0') + huge), HasSubstr("metadata keys"));
-  EXPECT_THAT(error_of(std::string("GGUF\3\0\0\0", 8) + std::string(8, '\0') + number<uint64_t>(60'000)), HasSubstr("more than fit"));
+  EXPECT_THAT(error_of(std::string("GGUF\3\0\0\0", 8) + std::string(8, '\0') + number<uint64_t>(60'000)),
+              HasSubstr("more than fit"));
 }
 
 TEST(Gguf, RefusesHostileMetadata) {
@@ -320,8 +329,9 @@ TEST(GgufSplit, KnowsTheNames) {
   EXPECT_EQ(name->index, 1);
   EXPECT_EQ(name->count, 5);
   EXPECT_EQ(split_path(*name, 4), "/a/b-00005-of-00005.gguf");
-  for (const char* other : {"b.gguf", "b-00000-of-00005.gguf", "b-00006-of-00005.gguf", "b-0001-of-00005.gguf", "-00001-of-00005.gguf",
-                            "b-00001-of-00005.ggu", "b-0000x-of-00005.gguf", "b_00001-of-00005.gguf"}) {
+  for (const char* other :
+       {"b.gguf", "b-00000-of-00005.gguf", "b-00006-of-00005.gguf", "b-0001-of-00005.gguf", "-00001-of-00005.gguf",
+        "b-00001-of-00005.ggu", "b-0000x-of-00005.gguf", "b_00001-of-00005.gguf"}) {
     EXPECT_FALSE(parse_split_name(other).has_value()) << other;
   }
 }
@@ -340,7 +350,8 @@ TEST(GgufSplit, JoinsAllPartsFromAnyOfThem) {
   TemporaryDirectory dir;
   write_part(dir.file("m-00001-of-00003.gguf"), 0, 3, "");
   write_part(dir.file("m-00002-of-00003.gguf"), 1, 3, "a");
-  EXPECT_THAT(open_gguf(dir.file("m-00001-of-00003.gguf")).error().message, HasSubstr("m-00003-of-00003.gguf is missing"));
+  EXPECT_THAT(open_gguf(dir.file("m-00001-of-00003.gguf")).error().message,
+              HasSubstr("m-00003-of-00003.gguf is missing"));
   write_part(dir.file("m-00003-of-00003.gguf"), 2, 3, "b");
   for (const char* part : {"m-00001-of-00003.gguf", "m-00003-of-00003.gguf"}) {
     const auto gguf = open_gguf(dir.file(part));

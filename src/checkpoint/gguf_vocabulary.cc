@@ -51,7 +51,8 @@ Result<GgufVocabularyArrays> read_gguf_vocabulary(const GgufMetadata& metadata) 
   SLUICE_RETURN_IF_ERROR(read_token_types(metadata, prefix + "token_type", &out.types));
   for (const auto& [key, count] : {std::pair{"scores", out.scores.size()}, std::pair{"token_type", out.types.size()}}) {
     if (count != 0 && count != tokens.size()) {
-      return corrupt_data(cat(metadata.path(), ": metadata '", prefix, key, "' has ", count, " entries for ", tokens.size(), " tokens"));
+      return corrupt_data(cat(metadata.path(), ": metadata '", prefix, key, "' has ", count, " entries for ",
+                              tokens.size(), " tokens"));
     }
   }
 

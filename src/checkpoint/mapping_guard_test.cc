@@ -25,7 +25,8 @@ TEST(MappingGuardDeathTest, NamesTheFileThatWasCutShort) {
   TemporaryDirectory dir;
   const std::string path = dir.file("weights.bin");
   test_files::write_text(path, std::string(3 * 4096, 'w'));
-  EXPECT_EXIT(read_what_is_gone(path), testing::ExitedWithCode(kMappingLostExitCode), "cannot read .*weights\\.bin: the file was cut short");
+  EXPECT_EXIT(read_what_is_gone(path), testing::ExitedWithCode(kMappingLostExitCode),
+              "cannot read .*weights\\.bin: the file was cut short");
 }
 
 TEST(MappingGuardDeathTest, LeavesOtherFaultsToThePreviousHandler) {

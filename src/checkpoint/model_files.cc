@@ -93,20 +93,26 @@ Result<std::vector<NamedTemplate>> read_gguf_templates(const GgufMetadata& metad
 // Why a directory without safetensors and GGUF cannot be served, as helpful as its content allows.
 Error no_weights(const std::string& directory, const std::vector<std::string>& names) {
   for (const std::string& name : names) {
-    const bool is_pickle = name.ends_with(".bin") || name.ends_with(".pth") || name.ends_with(".pt") || name.ends_with(".ckpt");
-    if (is_pickle && (name.starts_with("pytorch_model") || name.starts_with("consolidated") || name.starts_with("model"))) {
-      return unimplemented(cat(directory, " has its weights only as PyTorch files (", name,
-                               "), which can run code when read and are not supported; convert them to safetensors, e.g. with "
-                               "AutoModelForCausalLM.from_pretrained(dir).save_pretrained(dir, safe_serialization=True)"));
+    const bool is_pickle =
+        name.ends_with(".bin") || name.ends_with(".pth") || name.ends_with(".pt") || name.ends_with(".ckpt");
+    if (is_pickle &&
+        (name.starts_with("pytorch_model") || name.starts_with("consolidated") || name.starts_with("model"))) {
+      return unimplemented(
+          cat(directory, " has its weights only as PyTorch files (", name,
+              "), which can run code when read and are not supported; convert them to safetensors, e.g. with "
+              "AutoModelForCausalLM.from_pretrained(dir).save_pretrained(dir, safe_serialization=True)"));
     }
     if (name.ends_with(".h5") || name.ends_with(".msgpack") || name.ends_with(".onnx")) {
-      return unimplemented(cat(directory, " has no safetensors or GGUF weights, only ", name, "; convert them to safetensors"));
+      return unimplemented(
+          cat(directory, " has no safetensors or GGUF weights, only ", name, "; convert them to safetensors"));
     }
   }
   if (std::find(names.begin(), names.end(), "adapter_config.json") != names.end()) {
-    return unimplemented(cat(directory, " is an adapter (LoRA), not a whole model; merge it into its base model first"));
+    return unimplemented(
+        cat(directory, " is an adapter (LoRA), not a whole model; merge it into its base model first"));
   }
-  return not_found(cat("there is no model in ", directory, ": looked for config.json with *.safetensors, and for *.gguf"));
+  return not_found(
+      cat("there is no model in ", directory, ": looked for config.json with *.safetensors, and for *.gguf"));
 }
 
 bool starts_like_gguf(const std::string& path) {
@@ -140,7 +146,8 @@ Result<ModelFiles> open_huggingface_model(const std::string& directory) {
   model.name = directory_name(directory);
   const std::string config_path = in(directory, "config.json");
   if (!file_exists(config_path)) {
-    return not_found(cat(config_path, " is missing: ", directory, " has *.safetensors, but nothing that says what model they are"));
+    return not_found(
+        cat(config_path, " is missing: ", directory, " has *.safetensors, but nothing that says what model they are"));
   }
   SLUICE_TRY(model.config, read_optional_config(config_path));
   SLUICE_TRY(model.generation_config, read_optional_config(in(directory, "generation_config.json")));
@@ -164,7 +171,8 @@ std::vector<std::string> gguf_models(const std::vector<std::string>& names) {
 Result<ModelFiles> open_directory(const std::string& directory) {
   const std::vector<std::string> names = list_files(directory);
   const bool has_safetensors = std::any_of(names.begin(), names.end(), [](const std::string& name) {
-    return (name.ends_with(".safetensors") && !name.starts_with("adapter_model")) || name == "model.safetensors.index.json";
+    return (name.ends_with(".safetensors") && !name.starts_with("adapter_model")) ||
+           name == "model.safetensors.index.json";
   });
   if (has_safetensors) return open_huggingface_model(directory);
   const std::vector<std::string> models = gguf_models(names);
@@ -193,8 +201,10 @@ std::string without_python_numbers(std::string_view text) {
         continue;
       }
     }
-    if (in_string && text[i] == '\\' && i + 1 < text.size()) out += text[i++];
-    else if (text[i] == '"') in_string = !in_string;
+    if (in_string && text[i] == '\\' && i + 1 < text.size())
+      out += text[i++];
+    else if (text[i] == '"')
+      in_string = !in_string;
     out += text[i++];
   }
   return out;
@@ -213,7 +223,8 @@ Result<ModelFiles> open_model(const std::string& path) {
   auto opened = [&]() -> Result<ModelFiles> {
     if (is_directory(path)) return open_directory(path);
     if (!file_exists(path)) {
-      return not_found(cat("there is no model at ", quote(path), ": expected a directory with config.json and *.safetensors, "
+      return not_found(cat("there is no model at ", quote(path),
+                           ": expected a directory with config.json and *.safetensors, "
                            "or a .gguf file; models are not downloaded"));
     }
     if (path.ends_with(".gguf") || starts_like_gguf(path)) return open_gguf_model(path);
@@ -260,7 +271,8 @@ Result<std::vector<NamedTemplate>> parse_chat_templates(const Json& object, cons
   } else {
     return corrupt_data(cat(path, ": chat_template must be a string or a list of named templates"));
   }
-  const auto first = std::find_if(templates.begin(), templates.end(), [](const auto& each) { return each.name == "default"; });
+  const auto first =
+      std::find_if(templates.begin(), templates.end(), [](const auto& each) { return each.name == "default"; });
   if (first != templates.end()) std::rotate(templates.begin(), first, first + 1);
   return templates;
 }

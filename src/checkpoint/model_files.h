@@ -31,7 +31,7 @@ struct GgufVocabularyArrays {
   std::string pre;                  // tokenizer.ggml.pre; "" when absent
   std::vector<std::string> tokens;  // [vocab]
   std::vector<float> scores;        // [vocab] or empty
-  std::vector<int32_t> types;       // [vocab] or empty: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte
+  std::vector<int32_t> types;  // [vocab] or empty: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte
   std::vector<std::string> merges;  // "left right"
   std::optional<int32_t> bos, eos, eot, eom, unk, sep, pad, mask;
   std::optional<bool> add_bos, add_eos, add_space_prefix;
@@ -45,10 +45,10 @@ struct ModelFiles {
   // name without its ending.
   std::string name;
 
-  Json config;                           // config.json; null for GGUF
-  Json generation_config;                // generation_config.json, else null
-  Json tokenizer_config;                 // tokenizer_config.json, else null
-  GgufMetadata metadata;                 // empty unless GGUF
+  Json config;             // config.json; null for GGUF
+  Json generation_config;  // generation_config.json, else null
+  Json tokenizer_config;   // tokenizer_config.json, else null
+  GgufMetadata metadata;   // empty unless GGUF
   WeightMap weights;
   std::vector<NamedTemplate> templates;  // the first is the one to use; often there is just "default", or none
 

@@ -16,7 +16,9 @@ using test_files::write_text;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-void write_weights(const std::string& path) { test_files::write_safetensors(path, {{"w", "F32", {1}, std::string(4, '\0')}}); }
+void write_weights(const std::string& path) {
+  test_files::write_safetensors(path, {{"w", "F32", {1}, std::string(4, '\0')}});
+}
 
 GgufWriter small_gguf() {
   GgufWriter gguf;
@@ -36,7 +38,8 @@ TEST(ModelFiles, OpensAHuggingFaceDirectory) {
   std::filesystem::create_directory(folder);
   write_weights(folder + "/model.safetensors");
   EXPECT_THAT(error_of(folder), HasSubstr("config.json is missing"));
-  write_text(folder + "/config.json", R"({"model_type": "llama", "limit": [0.0, Infinity, -Infinity, NaN], "text": "NaN \" Infinity"})");
+  write_text(folder + "/config.json",
+             R"({"model_type": "llama", "limit": [0.0, Infinity, -Infinity, NaN], "text": "NaN \" Infinity"})");
   for (const std::string& path : {folder, folder + "/", folder + "/../My-Model/."}) {
     const auto model = open_model(path);
     ASSERT_TRUE(model.ok()) << model.error().message;
@@ -102,15 +105,18 @@ TEST(ModelFiles, PrefersTheTemplateOfTheNewestPlace) {
 }
 
 TEST(ChatTemplates, RefusesWrongForms) {
-  for (const char* text : {R"({"chat_template": 1})", R"({"chat_template": [1]})", R"({"chat_template": [{"name": "x"}]})",
-                           R"({"chat_template": [{"name": "x", "template": 1}]})", R"({"chat_template": {"x": 1}})"}) {
+  for (const char* text :
+       {R"({"chat_template": 1})", R"({"chat_template": [1]})", R"({"chat_template": [{"name": "x"}]})",
+        R"({"chat_template": [{"name": "x", "template": 1}]})", R"({"chat_template": {"x": 1}})"}) {
     const auto templates = parse_chat_templates(*parse_json(text), "c.json");
     ASSERT_FALSE(templates.ok()) << text;
     EXPECT_THAT(templates.error().message, HasSubstr("c.json"));
   }
   EXPECT_TRUE(parse_chat_templates(Json(), "c.json")->empty());
   EXPECT_TRUE(parse_chat_templates(*parse_json(R"({"chat_template": null})"), "c.json")->empty());
-  EXPECT_EQ(parse_chat_templates(*parse_json(R"({"chat_template": {"a": "1", "default": "2"}})"), "c.json")->front().source, "2");
+  EXPECT_EQ(
+      parse_chat_templates(*parse_json(R"({"chat_template": {"a": "1", "default": "2"}})"), "c.json")->front().source,
+      "2");
 }
 
 TEST(ModelFiles, OpensGgufByFileAndByDirectory) {
@@ -212,7 +218,8 @@ TEST(GgufVocabulary, RefusesArraysThatDoNotFit) {
               HasSubstr("1 entries for 2 tokens"));
   EXPECT_THAT(error_with([](GgufWriter& g) {
                 g.strings("tokenizer.ggml.tokens", {"a", "b"});
-                g.raw("tokenizer.ggml.token_type", 9, GgufWriter::array_head(11, 2) + test_files::bytes_of<int64_t>({1, 1LL << 40}));
+                g.raw("tokenizer.ggml.token_type", 9,
+                      GgufWriter::array_head(11, 2) + test_files::bytes_of<int64_t>({1, 1LL << 40}));
               }),
               HasSubstr("impossible token type"));
 }

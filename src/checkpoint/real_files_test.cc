@@ -1,5 +1,5 @@
-// Files that other programs wrote: Hugging Face's and llama.cpp's. What is expected of the vocabularies was counted with
-// the `gguf` Python package.
+// Files that other programs wrote: Hugging Face's and llama.cpp's. What is expected of the vocabularies was counted
+// with the `gguf` Python package.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -55,8 +55,10 @@ TEST(RealFiles, Stories260KIsTheSameInBothFormats) {
   EXPECT_EQ(f32->name, "stories260K-F32");
   EXPECT_EQ(f32->weights.entries().size(), 47u);
   const std::pair<const char*, const char*> names[] = {
-      {"token_embd.weight", "model.embed_tokens.weight"},      {"output_norm.weight", "model.norm.weight"},
-      {"blk.4.ffn_gate.weight", "model.layers.4.mlp.gate_proj.weight"}, {"blk.4.ffn_down.weight", "model.layers.4.mlp.down_proj.weight"},
+      {"token_embd.weight", "model.embed_tokens.weight"},
+      {"output_norm.weight", "model.norm.weight"},
+      {"blk.4.ffn_gate.weight", "model.layers.4.mlp.gate_proj.weight"},
+      {"blk.4.ffn_down.weight", "model.layers.4.mlp.down_proj.weight"},
       {"blk.2.attn_v.weight", "model.layers.2.self_attn.v_proj.weight"}};
   for (const auto& [gguf_name, hf_name] : names) {
     const auto a = f32->weights.tensor(gguf_name);

@@ -19,13 +19,27 @@ struct StoredType {
 };
 
 constexpr StoredType kStoredTypes[] = {
-    {"F32", 32, DType::kF32}, {"F16", 16, DType::kF16},   {"BF16", 16, DType::kBF16},
-    {"I8", 8, DType::kI8},    {"U8", 8, DType::kU8},      {"I32", 32, DType::kI32},
-    {"I64", 64, DType::kI64}, {"F64", 64, {}},            {"C64", 64, {}},
-    {"I16", 16, {}},          {"U16", 16, {}},            {"U32", 32, {}},
-    {"U64", 64, {}},          {"BOOL", 8, {}},            {"F8_E5M2", 8, {}},
-    {"F8_E4M3", 8, {}},       {"F8_E8M0", 8, {}},         {"F8_E4M3FNUZ", 8, {}},
-    {"F8_E5M2FNUZ", 8, {}},   {"F6_E2M3", 6, {}},         {"F6_E3M2", 6, {}},
+    {"F32", 32, DType::kF32},
+    {"F16", 16, DType::kF16},
+    {"BF16", 16, DType::kBF16},
+    {"I8", 8, DType::kI8},
+    {"U8", 8, DType::kU8},
+    {"I32", 32, DType::kI32},
+    {"I64", 64, DType::kI64},
+    {"F64", 64, {}},
+    {"C64", 64, {}},
+    {"I16", 16, {}},
+    {"U16", 16, {}},
+    {"U32", 32, {}},
+    {"U64", 64, {}},
+    {"BOOL", 8, {}},
+    {"F8_E5M2", 8, {}},
+    {"F8_E4M3", 8, {}},
+    {"F8_E8M0", 8, {}},
+    {"F8_E4M3FNUZ", 8, {}},
+    {"F8_E5M2FNUZ", 8, {}},
+    {"F6_E2M3", 6, {}},
+    {"F6_E3M2", 6, {}},
     {"F4", 4, {}},
 };
 
@@ -162,12 +176,19 @@ class HeaderReader {
   // A value that has no meaning here: harmless below a field we do not know, wrong elsewhere.
   bool scalar(std::string_view came) {
     switch (place_) {
-      case Place::kSkip: return true;
-      case Place::kStart: message_ = cat("its header must be a JSON object, but is ", came); return false;
-      case Place::kTop: return fail(cat("must be an object, but is ", came), key_);
-      case Place::kTensor: return is_known_field() ? fail(cat(key_, " cannot be ", came)) : true;
-      case Place::kShape: return fail(cat("shape must be whole numbers, but has ", came));
-      case Place::kOffsets: return fail(cat("data_offsets must be two whole numbers, but has ", came));
+      case Place::kSkip:
+        return true;
+      case Place::kStart:
+        message_ = cat("its header must be a JSON object, but is ", came);
+        return false;
+      case Place::kTop:
+        return fail(cat("must be an object, but is ", came), key_);
+      case Place::kTensor:
+        return is_known_field() ? fail(cat(key_, " cannot be ", came)) : true;
+      case Place::kShape:
+        return fail(cat("shape must be whole numbers, but has ", came));
+      case Place::kOffsets:
+        return fail(cat("data_offsets must be two whole numbers, but has ", came));
     }
     return false;
   }
@@ -229,8 +250,10 @@ Result<WeightEntry> make_entry(HeaderEntry header, const WeightFile& file, size_
   if (!elements) return wrong("has a shape too large for any memory");
   if (type != nullptr) {
     uint64_t bits = 0;
-    if (__builtin_mul_overflow(*elements, static_cast<uint64_t>(type->bits), &bits) || bits % 8 != 0 || bits / 8 != size) {
-      return wrong(cat("of type ", header.type, " has ", *elements, " elements by its shape, but ", size, " bytes of data"));
+    if (__builtin_mul_overflow(*elements, static_cast<uint64_t>(type->bits), &bits) || bits % 8 != 0 ||
+        bits / 8 != size) {
+      return wrong(
+          cat("of type ", header.type, " has ", *elements, " elements by its shape, but ", size, " bytes of data"));
     }
   }
 
@@ -260,7 +283,9 @@ Result<WeightEntry> make_entry(HeaderEntry header, const WeightFile& file, size_
 Result<WeightMap> read_safetensors(WeightFile file, const SafetensorsLimits& limits) {
   constexpr size_t kLengthBytes = 8;
   const std::string path = file.path;
-  const auto wrong = [&](const std::string& what) { return corrupt_data(cat(path, " is not a sound safetensors file: ", what)); };
+  const auto wrong = [&](const std::string& what) {
+    return corrupt_data(cat(path, " is not a sound safetensors file: ", what));
+  };
   if (file.bytes.size() < kLengthBytes) return wrong(cat("it has only ", file.bytes.size(), " bytes"));
   uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, file.bytes.data(), kLengthBytes);
@@ -268,7 +293,8 @@ Result<WeightMap> read_safetensors(WeightFile file, const SafetensorsLimits& lim
     return wrong(cat("its header would have ", header_bytes, " bytes; the limit is ", limits.header_bytes_max));
   }
   if (header_bytes > file.bytes.size() - kLengthBytes) {
-    return wrong(cat("its header of ", header_bytes, " bytes does not fit into its ", file.bytes.size(), " bytes; it was cut short"));
+    return wrong(cat("its header of ", header_bytes, " bytes does not fit into its ", file.bytes.size(),
+                     " bytes; it was cut short"));
   }
   const size_t data_begin = kLengthBytes + header_bytes;
 
@@ -277,7 +303,8 @@ Result<WeightMap> read_safetensors(WeightFile file, const SafetensorsLimits& lim
   HeaderReader reader(limits);
   if (!Json::sax_parse(text, text + header_bytes, &reader)) return wrong(reader.message());
   std::vector<HeaderEntry> headers = reader.take_entries();
-  if (std::string problem = check_layout(headers, file.bytes.size() - data_begin); !problem.empty()) return wrong(problem);
+  if (std::string problem = check_layout(headers, file.bytes.size() - data_begin); !problem.empty())
+    return wrong(problem);
 
   WeightMap weights;
   weights.add_file(std::move(file));

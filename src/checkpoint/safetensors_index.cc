@@ -29,7 +29,8 @@ std::string parent(const std::string& path) {
 std::vector<std::string> list_files(const std::string& directory) {
   std::vector<std::string> names;
   std::error_code failed;
-  for (std::filesystem::directory_iterator each(directory, failed), end; !failed && each != end; each.increment(failed)) {
+  for (std::filesystem::directory_iterator each(directory, failed), end; !failed && each != end;
+       each.increment(failed)) {
     const std::string name = each->path().filename().string();
     if (name.ends_with(kSuffix) && name != kSuffix && file_exists(each->path().string())) names.push_back(name);
   }
@@ -114,7 +115,8 @@ Result<WeightMap> open_safetensors_directory(const std::string& directory) {
   }
   const std::vector<std::string> parts = model_parts(list_files(directory));
   if (parts.empty()) {
-    return not_found(cat("there are no weights in ", directory, ": looked for model.safetensors, "
+    return not_found(cat("there are no weights in ", directory,
+                         ": looked for model.safetensors, "
                          "model.safetensors.index.json and any other *.safetensors"));
   }
   WeightMap weights;

@@ -42,7 +42,8 @@ TEST(Safetensors, GivesViewsOfEveryUsableType) {
   EXPECT_EQ(a->dtype, DType::kF32);
   EXPECT_TRUE((a->shape == Shape{2, 3}));
   EXPECT_EQ(std::memcmp(a->data, floats.data(), 24), 0);
-  EXPECT_TRUE(reinterpret_cast<const char*>(a->data) >= file.data() && reinterpret_cast<const char*>(a->data) < file.data() + file.size())
+  EXPECT_TRUE(reinterpret_cast<const char*>(a->data) >= file.data() &&
+              reinterpret_cast<const char*>(a->data) < file.data() + file.size())
       << "a view, not a copy";
   EXPECT_EQ(weights->tensor("c")->shape.rank(), 5);
   EXPECT_EQ(weights->tensor("d")->shape.rank(), 0);
@@ -57,7 +58,8 @@ TEST(Safetensors, ListsUnsupportedTypesAndNamesThemWhenUsed) {
                                                {"deep", "U8", {1, 1, 1, 1, 1, 2}, "12"}}));
   ASSERT_TRUE(weights.ok()) << weights.error().message;
   ASSERT_EQ(weights->entries().size(), 4u);
-  for (const auto& [name, expected] : {std::pair{"q", "F8_E4M3"}, {"z", "F4"}, {"u", "MADE_UP"}, {"deep", "6 dimensions"}}) {
+  for (const auto& [name, expected] :
+       {std::pair{"q", "F8_E4M3"}, {"z", "F4"}, {"u", "MADE_UP"}, {"deep", "6 dimensions"}}) {
     ASSERT_TRUE(weights->contains(name));
     const auto tensor = weights->tensor(name);
     ASSERT_FALSE(tensor.ok());
@@ -82,7 +84,8 @@ TEST(Safetensors, AcceptsAnEmptyFileOfTensorsAndPaddedHeaders) {
   EXPECT_TRUE(read(safetensors_file(R"({"__metadata__":null})", "")).ok());
   EXPECT_TRUE(read(safetensors_file(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}      )", "xy")).ok());
   // Fields and metadata that later versions may add.
-  const std::string_view more = R"({"__metadata__":{"k":{"v":[1]},"n":3},"a":{"note":{"x":[[]]},"dtype":"U8","shape":[2],"data_offsets":[0,2]}})";
+  const std::string_view more =
+      R"({"__metadata__":{"k":{"v":[1]},"n":3},"a":{"note":{"x":[[]]},"dtype":"U8","shape":[2],"data_offsets":[0,2]}})";
   const auto weights = read(safetensors_file(more, "xy"));
   ASSERT_TRUE(weights.ok()) << weights.error().message;
   EXPECT_EQ(weights->entries().size(), 1u);
@@ -119,34 +122,52 @@ std::vector<Hostile> hostile_headers() {
       {"shape nested", tensor(R"("dtype":"U8","shape":[[4]],"data_offsets":[0,4])"), four, "whole numbers"},
       {"shape negative", tensor(R"("dtype":"U8","shape":[-4],"data_offsets":[0,4])"), four, "negative"},
       {"shape a fraction", tensor(R"("dtype":"U8","shape":[4.0],"data_offsets":[0,4])"), four, "fraction"},
-      {"shape beyond 64 bits", tensor(R"("dtype":"U8","shape":[99999999999999999999],"data_offsets":[0,4])"), four, "fraction"},
+      {"shape beyond 64 bits", tensor(R"("dtype":"U8","shape":[99999999999999999999],"data_offsets":[0,4])"), four,
+       "fraction"},
       {"offset an object", tensor(R"("dtype":"U8","shape":[4],"data_offsets":[{},4])"), four, "data_offsets"},
-      {"shape twice", tensor(R"("dtype":"U8","shape":[4],"shape":[4],"data_offsets":[0,4])"), four, "shape is there twice"},
-      {"dtype twice", tensor(R"("dtype":"U8","dtype":"U8","shape":[4],"data_offsets":[0,4])"), four, "dtype is there twice"},
-      {"offsets twice", tensor(R"("dtype":"U8","shape":[4],"data_offsets":[0,4],"data_offsets":[0,4])"), four, "there twice"},
-      {"name twice", R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})",
+      {"shape twice", tensor(R"("dtype":"U8","shape":[4],"shape":[4],"data_offsets":[0,4])"), four,
+       "shape is there twice"},
+      {"dtype twice", tensor(R"("dtype":"U8","dtype":"U8","shape":[4],"data_offsets":[0,4])"), four,
+       "dtype is there twice"},
+      {"offsets twice", tensor(R"("dtype":"U8","shape":[4],"data_offsets":[0,4],"data_offsets":[0,4])"), four,
+       "there twice"},
+      {"name twice",
+       R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})",
        four, "there twice"},
       {"ends before it begins", tensor(R"("dtype":"U8","shape":[4],"data_offsets":[4,0])"), four, "ends before"},
       {"past the end", tensor(R"("dtype":"U8","shape":[8],"data_offsets":[0,8])"), four, "cut short"},
-      {"far past the end", tensor(R"("dtype":"U8","shape":[4],"data_offsets":[18446744073709551612,18446744073709551615])"), four,
+      {"far past the end",
+       tensor(R"("dtype":"U8","shape":[4],"data_offsets":[18446744073709551612,18446744073709551615])"), four,
        "cut short"},
       {"size and shape differ", tensor(R"("dtype":"F32","shape":[4],"data_offsets":[0,4])"), four, "4 elements"},
       {"half a byte", tensor(R"("dtype":"F4","shape":[7],"data_offsets":[0,4])"), four, "7 elements"},
-      {"overflowing shape", tensor(R"("dtype":"U8","shape":[4294967296,4294967296,4294967296],"data_offsets":[0,4])"), four, "too large"},
+      {"overflowing shape", tensor(R"("dtype":"U8","shape":[4294967296,4294967296,4294967296],"data_offsets":[0,4])"),
+       four, "too large"},
       {"overflow hidden by a zero",
        tensor(R"("dtype":"U8","shape":[4294967296,4294967296,4294967296,0],"data_offsets":[0,0])"), "", "too large"},
-      {"overflowing bits", tensor(R"("dtype":"F64","shape":[2305843009213693952],"data_offsets":[0,0])"), "", "elements"},
-      {"dimension beyond int64", tensor(R"("dtype":"U8","shape":[0,18446744073709551615],"data_offsets":[0,0])"), "", "too large"},
-      {"too many dimensions", tensor(cat(R"("dtype":"U8","data_offsets":[0,4],"shape":[4)", [] {
-         std::string ones;
-         for (int i = 0; i < 40; ++i) ones += ",1";
-         return ones;
-       }(), "]")), four, "dimensions"},
-      {"overlap", R"({"a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},"b":{"dtype":"U8","shape":[2],"data_offsets":[2,4]}})", four,
-       "overlaps"},
-      {"a gap", R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[2],"data_offsets":[2,4]}})", four, "gap"},
+      {"overflowing bits", tensor(R"("dtype":"F64","shape":[2305843009213693952],"data_offsets":[0,0])"), "",
+       "elements"},
+      {"dimension beyond int64", tensor(R"("dtype":"U8","shape":[0,18446744073709551615],"data_offsets":[0,0])"), "",
+       "too large"},
+      {"too many dimensions",
+       tensor(cat(
+           R"("dtype":"U8","data_offsets":[0,4],"shape":[4)",
+           [] {
+             std::string ones;
+             for (int i = 0; i < 40; ++i) ones += ",1";
+             return ones;
+           }(),
+           "]")),
+       four, "dimensions"},
+      {"overlap",
+       R"({"a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},"b":{"dtype":"U8","shape":[2],"data_offsets":[2,4]}})",
+       four, "overlaps"},
+      {"a gap",
+       R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[2],"data_offsets":[2,4]}})",
+       four, "gap"},
       {"unused data at the end", tensor(R"("dtype":"U8","shape":[3],"data_offsets":[0,3])"), four, "4 data bytes"},
-      {"invalid UTF-8 in a name", "{\"\xff\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", four, "not valid JSON"},
+      {"invalid UTF-8 in a name", "{\"\xff\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", four,
+       "not valid JSON"},
       {"deep in an unknown field", tensor("\"x\":" + std::string(40, '[') + std::string(40, ']')), four, "too deep"},
   };
 }
@@ -199,7 +220,8 @@ TEST(SafetensorsIndex, JoinsTheShardsItNames) {
   write_safetensors(dir.file("m-1.safetensors"), {small("a"), small("extra")});
   write_safetensors(dir.file("m-2.safetensors"), {small("b")});
   write_safetensors(dir.file("other.safetensors"), {small("a")});
-  write_text(dir.file("model.safetensors.index.json"), index_json({{"b", "m-2.safetensors"}, {"a", "m-1.safetensors"}}));
+  write_text(dir.file("model.safetensors.index.json"),
+             index_json({{"b", "m-2.safetensors"}, {"a", "m-1.safetensors"}}));
   const auto weights = open_safetensors_directory(dir.path());
   ASSERT_TRUE(weights.ok()) << weights.error().message;
   EXPECT_EQ(weights->entries().size(), 3u);
@@ -210,7 +232,8 @@ TEST(SafetensorsIndex, JoinsTheShardsItNames) {
 }
 
 TEST(SafetensorsIndex, RefusesPathTricks) {
-  for (const std::string& file : {"/etc/passwd", "../x.safetensors", "sub/x.safetensors", "..", ".", "", "a\\b", "./x"}) {
+  for (const std::string& file :
+       {"/etc/passwd", "../x.safetensors", "sub/x.safetensors", "..", ".", "", "a\\b", "./x"}) {
     const auto index = parse_safetensors_index(index_json({{"a", file}}), "i.json");
     ASSERT_FALSE(index.ok()) << file;
     EXPECT_EQ(index.error().code, ErrorCode::kCorruptData);
@@ -221,7 +244,8 @@ TEST(SafetensorsIndex, RefusesPathTricks) {
 }
 
 TEST(SafetensorsIndex, RefusesWrongForms) {
-  for (const char* text : {"", "{", "[]", "{}", R"({"weight_map":[]})", R"({"weight_map":{}})", R"({"weight_map":{"a":1}})"}) {
+  for (const char* text :
+       {"", "{", "[]", "{}", R"({"weight_map":[]})", R"({"weight_map":{}})", R"({"weight_map":{"a":1}})"}) {
     const auto index = parse_safetensors_index(text, "i.json");
     ASSERT_FALSE(index.ok()) << text;
     EXPECT_THAT(index.error().message, HasSubstr("i.json")) << text;
@@ -237,7 +261,8 @@ TEST(SafetensorsIndex, FindsWhatIsMissingOrMisplaced) {
     const auto weights = open_safetensors_directory(dir.path());
     return weights.ok() ? std::string("no error") : weights.error().message;
   };
-  EXPECT_THAT(error_with({{"a", "m-1.safetensors"}, {"b", "m-3.safetensors"}}), HasSubstr("m-3.safetensors is missing"));
+  EXPECT_THAT(error_with({{"a", "m-1.safetensors"}, {"b", "m-3.safetensors"}}),
+              HasSubstr("m-3.safetensors is missing"));
   EXPECT_THAT(error_with({{"a", "m-2.safetensors"}, {"b", "m-1.safetensors"}}), HasSubstr("says it is in"));
   EXPECT_THAT(error_with({{"a", "m-1.safetensors"}, {"c", "m-1.safetensors"}}), HasSubstr("tensor 'c' is not in"));
   EXPECT_EQ(error_with({{"a", "m-1.safetensors"}, {"b", "m-2.safetensors"}}), "no error");

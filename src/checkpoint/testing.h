@@ -132,8 +132,12 @@ class GgufWriter {
     for (const std::string& value : values) append_string(bytes, value);
     raw(key, 9, bytes);
   }
-  void i32s(std::string_view key, const std::vector<int32_t>& values) { raw(key, 9, array_head(5, values.size()) + bytes_of(values)); }
-  void f32s(std::string_view key, const std::vector<float>& values) { raw(key, 9, array_head(6, values.size()) + bytes_of(values)); }
+  void i32s(std::string_view key, const std::vector<int32_t>& values) {
+    raw(key, 9, array_head(5, values.size()) + bytes_of(values));
+  }
+  void f32s(std::string_view key, const std::vector<float>& values) {
+    raw(key, 9, array_head(6, values.size()) + bytes_of(values));
+  }
   // Any type number and bytes.
   void raw(std::string_view key, uint32_t type, std::string_view bytes) {
     append_string(metadata_, key);

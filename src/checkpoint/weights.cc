@@ -26,11 +26,12 @@ Result<Tensor> WeightMap::tensor(std::string_view name) const {
                               : files_.size() == 1
                                   ? cat("looked in ", files_[0].path)
                                   : cat("looked in ", files_.size(), " files, the first is ", files_[0].path);
-    return not_found(cat("there is no tensor ", quote(name), nearest.empty() ? "" : cat(" (the nearest is ", quote(nearest), ")"),
-                         "; ", where));
+    return not_found(cat("there is no tensor ", quote(name),
+                         nearest.empty() ? "" : cat(" (the nearest is ", quote(nearest), ")"), "; ", where));
   }
   if (!entry->problem.empty()) {
-    return unimplemented(cat("tensor ", quote(name), " in ", file_of(*entry).path, " cannot be used: ", entry->problem));
+    return unimplemented(
+        cat("tensor ", quote(name), " in ", file_of(*entry).path, " cannot be used: ", entry->problem));
   }
   return Tensor{entry->data, *entry->dtype, entry->shape};
 }
@@ -49,7 +50,8 @@ size_t WeightMap::file_bytes() const {
 Result<void> WeightMap::verify_unchanged() const {
   for (const WeightFile& file : files_) {
     if (file.mapping != nullptr && !file.mapping->still_intact()) {
-      return io_error(cat(file.path, " was changed, replaced or removed after it was loaded; restart to load it again"));
+      return io_error(
+          cat(file.path, " was changed, replaced or removed after it was loaded; restart to load it again"));
     }
   }
   return {};

@@ -1,7 +1,7 @@
 #pragma once
-// The tensors of a model as its files hold them: names, types, shapes, and pointers into mapped memory. Nothing is copied.
-// Both file kinds give a WeightMap (safetensors.h, gguf.h). Immutable once read; any thread may use it.
-// All numbers in both formats are little-endian, and so must the machine be (checked at compile time in weights.cc).
+// The tensors of a model as its files hold them: names, types, shapes, and pointers into mapped memory. Nothing is
+// copied. Both file kinds give a WeightMap (safetensors.h, gguf.h). Immutable once read; any thread may use it. All
+// numbers in both formats are little-endian, and so must the machine be (checked at compile time in weights.cc).
 
 #include <cstddef>
 #include <cstdint>
@@ -27,19 +27,21 @@ struct WeightFile {
 
   // Maps the file and registers it with the mapping guard (mapping_guard.h).
   static Result<WeightFile> map(const std::string& path);
-  static WeightFile from_memory(std::string name, std::span<const std::byte> bytes) { return {std::move(name), bytes, nullptr}; }
+  static WeightFile from_memory(std::string name, std::span<const std::byte> bytes) {
+    return {std::move(name), bytes, nullptr};
+  }
 };
 
 // One tensor as its file describes it.
 struct WeightEntry {
   std::string name;
-  std::string stored_type;             // as the file spells it: "BF16", "F8_E4M3", "Q5_K"
-  std::optional<DType> dtype;          // nothing: a type this program does not know
-  Shape shape;                         // outermost first; empty when the rank is beyond kRankMax
-  const std::byte* data = nullptr;     // into the file; any alignment
-  size_t bytes = 0;                    // 0 for a type of unknown size
-  std::string problem;                 // why the tensor cannot be used; "" when it can
-  int file = 0;                        // index into WeightMap::files()
+  std::string stored_type;          // as the file spells it: "BF16", "F8_E4M3", "Q5_K"
+  std::optional<DType> dtype;       // nothing: a type this program does not know
+  Shape shape;                      // outermost first; empty when the rank is beyond kRankMax
+  const std::byte* data = nullptr;  // into the file; any alignment
+  size_t bytes = 0;                 // 0 for a type of unknown size
+  std::string problem;              // why the tensor cannot be used; "" when it can
+  int file = 0;                     // index into WeightMap::files()
 };
 
 class WeightMap {

@@ -28,7 +28,8 @@ void store(std::byte* out, T value) {
 
 float load_half(const std::byte* in) { return f16_to_f32(load<uint16_t>(in)); }
 
-// C's conversion of a float to an unsigned integer, with what does not fit clamped and NaN as 0: rows are outside input.
+// C's conversion of a float to an unsigned integer, with what does not fit clamped and NaN as 0: rows are outside
+// input.
 unsigned truncate(float value, unsigned largest) {
   if (std::isnan(value)) return 0;
   return static_cast<unsigned>(std::clamp(value, 0.0f, static_cast<float>(largest)));
@@ -48,12 +49,14 @@ Range range_of(const float* in) {
   return range;
 }
 
-// 32 five-bit numbers: the low nibbles in 16 bytes (elements 0–15 low, 16–31 high), the fifth bits in 4 bytes before them.
+// 32 five-bit numbers: the low nibbles in 16 bytes (elements 0–15 low, 16–31 high), the fifth bits in 4 bytes before
+// them.
 void store_five_bits(std::byte* out, const unsigned (&values)[kBlock]) {
   uint32_t high = 0;
   for (int j = 0; j < kBlock; ++j) high |= (values[j] >> 4) << j;
   store(out, high);
-  for (int j = 0; j < kHalf; ++j) out[4 + j] = static_cast<std::byte>((values[j] & 15) | ((values[j + kHalf] & 15) << 4));
+  for (int j = 0; j < kHalf; ++j)
+    out[4 + j] = static_cast<std::byte>((values[j] & 15) | ((values[j + kHalf] & 15) << 4));
 }
 
 void load_five_bits(const std::byte* in, int (&values)[kBlock]) {
@@ -110,7 +113,8 @@ void dequantize_iq4_nl(const std::byte* in, float* out, int64_t elements) {
   for (int64_t i = 0; i < elements; i += kBlock, in += 2 + kHalf) dequantize_iq4(in + 2, load_half(in), out + i);
 }
 
-// f16 scale, u16 with the upper two bits of eight sub-scales, 4 bytes with their lower four, then 8 × 16 bytes of nibbles.
+// f16 scale, u16 with the upper two bits of eight sub-scales, 4 bytes with their lower four, then 8 × 16 bytes of
+// nibbles.
 void dequantize_iq4_xs(const std::byte* in, float* out, int64_t elements) {
   for (int64_t i = 0; i < elements; i += 256, in += 136) {
     const float scale = load_half(in);

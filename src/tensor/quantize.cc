@@ -134,19 +134,32 @@ void dequantize_row(DType dtype, const std::byte* in, float* out, int64_t elemen
     case DType::kBF16:
       for (int64_t i = 0; i < elements; ++i) out[i] = bf16_to_f32(load<uint16_t>(in + 2 * i));
       return;
-    case DType::kQ8_0: return dequantize_q8_0(in, out, elements);
-    case DType::kQ4_0: return dequantize_q4_0(in, out, elements);
-    case DType::kQ4_1: return ggml_blocks::dequantize_q4_1(in, out, elements);
-    case DType::kQ5_0: return ggml_blocks::dequantize_q5_0(in, out, elements);
-    case DType::kQ5_1: return ggml_blocks::dequantize_q5_1(in, out, elements);
-    case DType::kQ2_K: return ggml_blocks::dequantize_q2_k(in, out, elements);
-    case DType::kQ3_K: return ggml_blocks::dequantize_q3_k(in, out, elements);
-    case DType::kQ4_K: return ggml_blocks::dequantize_q4_k(in, out, elements);
-    case DType::kQ5_K: return ggml_blocks::dequantize_q5_k(in, out, elements);
-    case DType::kQ6_K: return ggml_blocks::dequantize_q6_k(in, out, elements);
-    case DType::kIQ4_NL: return ggml_blocks::dequantize_iq4_nl(in, out, elements);
-    case DType::kIQ4_XS: return ggml_blocks::dequantize_iq4_xs(in, out, elements);
-    default: SLUICE_CHECK(false, cat("dequantize_row has no meaning for ", dtype_name(dtype)));
+    case DType::kQ8_0:
+      return dequantize_q8_0(in, out, elements);
+    case DType::kQ4_0:
+      return dequantize_q4_0(in, out, elements);
+    case DType::kQ4_1:
+      return ggml_blocks::dequantize_q4_1(in, out, elements);
+    case DType::kQ5_0:
+      return ggml_blocks::dequantize_q5_0(in, out, elements);
+    case DType::kQ5_1:
+      return ggml_blocks::dequantize_q5_1(in, out, elements);
+    case DType::kQ2_K:
+      return ggml_blocks::dequantize_q2_k(in, out, elements);
+    case DType::kQ3_K:
+      return ggml_blocks::dequantize_q3_k(in, out, elements);
+    case DType::kQ4_K:
+      return ggml_blocks::dequantize_q4_k(in, out, elements);
+    case DType::kQ5_K:
+      return ggml_blocks::dequantize_q5_k(in, out, elements);
+    case DType::kQ6_K:
+      return ggml_blocks::dequantize_q6_k(in, out, elements);
+    case DType::kIQ4_NL:
+      return ggml_blocks::dequantize_iq4_nl(in, out, elements);
+    case DType::kIQ4_XS:
+      return ggml_blocks::dequantize_iq4_xs(in, out, elements);
+    default:
+      SLUICE_CHECK(false, cat("dequantize_row has no meaning for ", dtype_name(dtype)));
   }
 }
 
@@ -162,12 +175,18 @@ void quantize_row(DType dtype, const float* in, std::byte* out, int64_t elements
     case DType::kBF16:
       for (int64_t i = 0; i < elements; ++i) store(out + 2 * i, f32_to_bf16(in[i]));
       return;
-    case DType::kQ8_0: return quantize_q8_0(in, out, elements);
-    case DType::kQ4_0: return quantize_q4_0(in, out, elements);
-    case DType::kQ4_1: return ggml_blocks::quantize_q4_1(in, out, elements);
-    case DType::kQ5_0: return ggml_blocks::quantize_q5_0(in, out, elements);
-    case DType::kQ5_1: return ggml_blocks::quantize_q5_1(in, out, elements);
-    default: SLUICE_CHECK(false, cat("quantize_row has no meaning for ", dtype_name(dtype)));
+    case DType::kQ8_0:
+      return quantize_q8_0(in, out, elements);
+    case DType::kQ4_0:
+      return quantize_q4_0(in, out, elements);
+    case DType::kQ4_1:
+      return ggml_blocks::quantize_q4_1(in, out, elements);
+    case DType::kQ5_0:
+      return ggml_blocks::quantize_q5_0(in, out, elements);
+    case DType::kQ5_1:
+      return ggml_blocks::quantize_q5_1(in, out, elements);
+    default:
+      SLUICE_CHECK(false, cat("quantize_row has no meaning for ", dtype_name(dtype)));
   }
 }
 

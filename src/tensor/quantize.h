@@ -1,6 +1,7 @@
 #pragma once
 // Conversion between f32 rows and every stored type. These are the definitions the fast kernels are tested against.
-// Block layouts and rounding are ggml's (quantize_row_q8_0_ref, quantize_row_q4_0_ref), so files round-trip byte for byte.
+// Block layouts and rounding are ggml's (quantize_row_q8_0_ref, quantize_row_q4_0_ref), so files round-trip byte for
+// byte.
 
 #include <bit>
 #include <cstdint>
@@ -19,8 +20,8 @@ inline uint16_t f32_to_bf16(float value) {  // round to nearest even; NaN stays 
 float f16_to_f32(uint16_t bits);
 uint16_t f32_to_f16(float value);  // round to nearest even; overflow gives infinity
 
-// `elements` must be a multiple of the type's block. Floating and quantised types only; to quantize_row also none of the
-// K and IQ4 types, which need a search that only conversion tools make.
+// `elements` must be a multiple of the type's block. Floating and quantised types only; to quantize_row also none of
+// the K and IQ4 types, which need a search that only conversion tools make.
 void dequantize_row(DType dtype, const std::byte* in, float* out, int64_t elements);
 void quantize_row(DType dtype, const float* in, std::byte* out, int64_t elements);
 

@@ -48,7 +48,8 @@ Bytes quantized(DType dtype, const std::vector<float>& values) {
 
 std::vector<float> dequantized(DType dtype, const Bytes& bytes) {
   const DTypeTraits traits = dtype_traits(dtype);
-  std::vector<float> out(bytes.size() / static_cast<size_t>(traits.block_bytes) * static_cast<size_t>(traits.block_elements));
+  std::vector<float> out(bytes.size() / static_cast<size_t>(traits.block_bytes) *
+                         static_cast<size_t>(traits.block_elements));
   dequantize_row(dtype, bytes.data(), out.data(), static_cast<int64_t>(out.size()));
   return out;
 }
@@ -67,7 +68,9 @@ TEST_P(QuantizeGolden, RowsAsTheGgufPackage) {
   ASSERT_EQ(actual.size(), expected.size());
   for (size_t i = 0; i < actual.size(); ++i) ASSERT_EQ(actual[i], expected[i]) << "byte " << i;
 }
-INSTANTIATE_TEST_SUITE_P(Types, QuantizeGolden, testing::Values(DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1),
+INSTANTIATE_TEST_SUITE_P(Types, QuantizeGolden,
+                         testing::Values(DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1,
+                                         DType::kQ5_0, DType::kQ5_1),
                          [](const auto& param) { return std::string(dtype_name(param.param)); });
 
 class DequantizeGolden : public testing::TestWithParam<DType> {};
@@ -79,8 +82,9 @@ TEST_P(DequantizeGolden, RandomBlocksAsTheGgufPackage) {
   EXPECT_TRUE(same_bits(dequantized(GetParam(), read_bytes(golden(name + ".blocks"))), expected));
 }
 INSTANTIATE_TEST_SUITE_P(Types, DequantizeGolden,
-                         testing::Values(DType::kQ8_0, DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ2_K,
-                                         DType::kQ3_K, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS),
+                         testing::Values(DType::kQ8_0, DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1,
+                                         DType::kQ2_K, DType::kQ3_K, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K,
+                                         DType::kIQ4_NL, DType::kIQ4_XS),
                          [](const auto& param) { return std::string(dtype_name(param.param)); });
 
 // What ggml_quantize_chunk made of the same floats.
@@ -95,8 +99,9 @@ TEST_P(GgmlVectors, QuantizesByteForByte) {
   EXPECT_EQ(quantized(dtype, as_floats(read_bytes(stem + "input.bin"))), expected);
 }
 INSTANTIATE_TEST_SUITE_P(Types, GgmlVectors,
-                         testing::Values(std::pair{DType::kQ8_0, 64}, std::pair{DType::kQ4_0, 64}, std::pair{DType::kQ4_1, 64},
-                                         std::pair{DType::kQ5_0, 64}, std::pair{DType::kQ5_1, 64}),
+                         testing::Values(std::pair{DType::kQ8_0, 64}, std::pair{DType::kQ4_0, 64},
+                                         std::pair{DType::kQ4_1, 64}, std::pair{DType::kQ5_0, 64},
+                                         std::pair{DType::kQ5_1, 64}),
                          [](const auto& param) { return std::string(dtype_name(param.param.first)); });
 
 // Blocks that ggml made from known floats stand for those floats, as near as their bits allow (inputs are in [−1, 1]).

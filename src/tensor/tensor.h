@@ -31,7 +31,7 @@ class Shape {
     for (int i = 0; i < rank_; ++i) n *= sizes_[static_cast<size_t>(i)];
     return n;
   }
-  int64_t columns() const { return rank_ == 0 ? 1 : (*this)[-1]; }           // the last axis
+  int64_t columns() const { return rank_ == 0 ? 1 : (*this)[-1]; }              // the last axis
   int64_t rows() const { return columns() == 0 ? 0 : elements() / columns(); }  // all others together
   bool operator==(const Shape& other) const { return rank_ == other.rank_ && sizes_ == other.sizes_; }
   std::string str() const;  // "[2, 64]"
@@ -47,11 +47,14 @@ struct Tensor {
   Shape shape;
 
   size_t bytes() const { return static_cast<size_t>(shape.rows()) * row_bytes(dtype, shape.columns()); }
-  const std::byte* row(int64_t index) const { return data + static_cast<size_t>(index) * row_bytes(dtype, shape.columns()); }
+  const std::byte* row(int64_t index) const {
+    return data + static_cast<size_t>(index) * row_bytes(dtype, shape.columns());
+  }
   explicit operator bool() const { return data != nullptr; }
 };
 
-// Uninitialised bytes, aligned to 64 (a cache line, a zmm register). Large ones are aligned to 2 MiB and offered huge pages.
+// Uninitialised bytes, aligned to 64 (a cache line, a zmm register). Large ones are aligned to 2 MiB and offered huge
+// pages.
 class Buffer {
  public:
   Buffer() = default;
