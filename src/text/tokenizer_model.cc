@@ -79,7 +79,7 @@ class Unigram : public TokenModel {
       const bool hidden = !options_.not_in_text.empty() && options_.not_in_text[i];
       if (!hidden) entries.emplace_back(vocabulary_->text(id), id);
       const bool user_defined = !options_.user_defined.empty() && options_.user_defined[i];
-      if (!hidden && !user_defined) {
+      if ((!hidden || options_.user_defined.empty()) && !user_defined) {
         low = std::min(low, options_.scores[i]);
         high = std::max(high, options_.scores[i]);
       }

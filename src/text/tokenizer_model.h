@@ -47,7 +47,7 @@ struct UnigramOptions {
   bool byte_fallback = false;
   bool single_precision = false;     // add scores as floats, as SentencePiece does
   std::vector<double> scores;        // [vocab]
-  std::vector<bool> not_in_text;     // [vocab] or empty: control and unknown tokens, never found in text
+  std::vector<bool> not_in_text;     // [vocab] or empty: never found in text (control, unknown, unused)
   std::vector<bool> user_defined;    // [vocab] or empty: always taken where they are found
 };
 Result<std::unique_ptr<TokenModel>> make_unigram(std::shared_ptr<const Vocabulary> vocabulary, UnigramOptions options);

@@ -290,15 +290,24 @@ class Parser {
     }
     at_ = begin;
     CharSet set;
-    SLUICE_TRY(const char32_t c, class_escape(set));
+    SLUICE_TRY(const char32_t c, class_escape(set, false));
     if (c != kIsSet) return of_character(c);
     return of_set(std::move(set));
   }
 
   static constexpr char32_t kIsSet = 0xFFFFFFFF;
 
+  // Oniguruma's \w holds ² ³ ¹ ¼ ½ ¾ by itself, but not inside a class.
+  static CharSet not_latin1_number() {
+    CharSet set;
+    for (char32_t c : {0xB2, 0xB3, 0xB9, 0xBC, 0xBD, 0xBE}) set.add(c, c);
+    set.negate();
+    set.finish();
+    return set;
+  }
+
   // An escape that stands for a character (returned) or a class (added to `set`, kIsSet returned). at_ is on the '\'.
-  Result<char32_t> class_escape(CharSet& set) {
+  Result<char32_t> class_escape(CharSet& set, bool in_class) {
     ++at_;
     if (done()) return fail("a '\\' at the end");
     const char c = peek();
@@ -318,7 +327,10 @@ class Parser {
       case 'u': return hex(4);
       case 's': case 'S': part.add_flags(kFlagSpace); break;
       case 'd': case 'D': part.add_categories(category_bit(Category::kNd)); break;
-      case 'w': case 'W': part.add_flags(kFlagWord); break;
+      case 'w': case 'W':
+        part.add_flags(kFlagWord);
+        if (in_class) part.intersect(not_latin1_number());
+        break;
       case 'h': case 'H': part.add('0', '9'); part.add('a', 'f'); part.add('A', 'F'); break;
       case 'p': case 'P': {
         SLUICE_RETURN_IF_ERROR(property(part));
@@ -478,7 +490,7 @@ class Parser {
     char32_t first = 0;
     if (peek() == '\\') {
       if (peek(1) == 'b') return beyond("\\b in a class");
-      SLUICE_TRY(first, class_escape(set));
+      SLUICE_TRY(first, class_escape(set, true));
     } else {
       first = character();
     }
@@ -491,7 +503,7 @@ class Parser {
         at_ = before;
       } else if (peek() == '\\') {
         CharSet unused;
-        SLUICE_TRY(last, class_escape(unused));
+        SLUICE_TRY(last, class_escape(unused, true));
         if (last == kIsSet) {  // [a-\d]: the hyphen is itself; the escape is read again
           at_ = before;
           last = first;

@@ -1,0 +1,289 @@
+// Tokenizers against what Hugging Face tokenizers and SentencePiece make of the same strings
+// (tests/golden/tokenizers, written by tools/goldens/tokenizers.py).
+
+#include "text/tokenizer.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <random>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/strings.h"
+#include "text/tokenizer_regex.h"
+
+namespace sluice::text {
+namespace {
+
+std::string golden(const std::string& name) { return std::string(SLUICE_SOURCE_DIR) + "/tests/golden/tokenizers/" + name; }
+
+Json read_json(const std::string& path) {
+  auto text = read_file(path);
+  EXPECT_TRUE(text.ok()) << path;
+  auto json = parse_json(*text);
+  EXPECT_TRUE(json.ok()) << path;
+  return *json;
+}
+
+std::unique_ptr<Tokenizer> load(const std::string& path) {
+  auto made = Tokenizer::from_file(path);
+  EXPECT_TRUE(made.ok()) << path << ": " << (made.ok() ? "" : made.error().message);
+  return made.ok() ? std::move(*made) : nullptr;
+}
+
+std::unique_ptr<Tokenizer> from_json(const Json& json) {
+  auto made = Tokenizer::from_json(dump_json(json));
+  EXPECT_TRUE(made.ok()) << (made.ok() ? "" : made.error().message);
+  return made.ok() ? std::move(*made) : nullptr;
+}
+
+using Ids = std::vector<TokenId>;
+
+std::vector<std::string> golden_names() {
+  return {"gpt2", "llama3", "qwen2", "o200k", "deepseek", "llama2", "metaspace_first", "gemma",
+          "unigram", "bert", "word_level", "suffix", "prefix"};
+}
+
+class TokenizerGolden : public testing::TestWithParam<std::string> {};
+
+TEST_P(TokenizerGolden, EncodesAndDecodesAsTheReference) {
+  const auto tokenizer = load(golden(GetParam() + ".json"));
+  ASSERT_NE(tokenizer, nullptr);
+  const Json texts = read_json(golden("strings.json"));
+  const Json expected = read_json(golden(GetParam() + ".expected.json"));
+  ASSERT_EQ(texts.size(), expected.size());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const auto text = texts[i].get<std::string>();
+    const Json& row = expected[i];
+    const Ids plain = row[0].get<Ids>();
+    const Ids special = row[1].is_null() ? plain : row[1].get<Ids>();
+    EXPECT_EQ(tokenizer->encode(text, {.add_special = false}), plain) << text;
+    EXPECT_EQ(tokenizer->encode(text), special) << text;
+    EXPECT_EQ(utf8_sanitize(tokenizer->decode(special)), row[2].is_null() ? text : row[2].get<std::string>());
+    EXPECT_EQ(utf8_sanitize(tokenizer->decode(special, true)), row[3].is_null() ? text : row[3].get<std::string>());
+  }
+}
+
+// Random ids, streamed one by one, give what decoding them at once gives.
+TEST_P(TokenizerGolden, StreamsWhatItDecodes) {
+  const auto tokenizer = load(golden(GetParam() + ".json"));
+  ASSERT_NE(tokenizer, nullptr);
+  std::mt19937 random(11);
+  for (int round = 0; round < 400; ++round) {
+    Ids ids(random() % 60), context(random() % 5);
+    for (TokenId& id : ids) id = static_cast<TokenId>(random() % static_cast<unsigned>(tokenizer->vocab_size() + 2)) - 1;
+    for (TokenId& id : context) id = static_cast<TokenId>(random() % static_cast<unsigned>(tokenizer->vocab_size()));
+    const bool skip = round % 2 == 0;
+    StreamDecoder stream(*tokenizer, skip, context);
+    std::string streamed;
+    for (TokenId id : ids) {
+      const std::string part = stream.push(id);
+      EXPECT_TRUE(utf8_valid(part));
+      streamed += part;
+    }
+    streamed += stream.flush();
+    const size_t before = tokenizer->decode(context, skip).size();
+    Ids all = context;
+    all.insert(all.end(), ids.begin(), ids.end());
+    EXPECT_EQ(streamed, utf8_sanitize(tokenizer->decode(all, skip).substr(before)));
+  }
+}
+
+// With special tokens as text, none of them comes out of a text.
+TEST_P(TokenizerGolden, SpecialTokensCanBeText) {
+  const auto tokenizer = load(golden(GetParam() + ".json"));
+  ASSERT_NE(tokenizer, nullptr);
+  for (const Json& text : read_json(golden("strings.json"))) {
+    for (TokenId id : tokenizer->encode(text.get<std::string>(), {.add_special = false, .parse_special = false})) {
+      const bool unknown = tokenizer->token_text(id) == "<unk>" || tokenizer->token_text(id) == "[UNK]";
+      EXPECT_TRUE(!tokenizer->is_special(id) || unknown) << tokenizer->token_text(id);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, TokenizerGolden, testing::ValuesIn(golden_names()), [](const auto& info) { return info.param; });
+
+TEST(TokenizerVariants, EveryPartMatchesTheReference) {
+  const Json base = read_json(golden("base_chars.json"));
+  const Json variants = read_json(golden("variants.json"));
+  for (const Json& entry : variants["cases"]) {
+    Json spec = base;
+    for (const auto& [key, value] : entry[0].items()) spec[key] = value;
+    const auto tokenizer = from_json(spec);
+    ASSERT_NE(tokenizer, nullptr) << dump_json(entry[0]);
+    const Json& texts = variants[entry[1].get<std::string>()];
+    for (size_t i = 0; i < texts.size(); ++i) {
+      const Json& answer = entry[2][i];
+      const bool decodes = answer.size() == 2 && answer[1].is_string();
+      const Ids ids = (decodes ? answer[0] : answer).get<Ids>();
+      EXPECT_EQ(tokenizer->encode(texts[i].get<std::string>()), ids) << dump_json(entry[0]) << "\n" << texts[i];
+      if (decodes) {
+        EXPECT_EQ(utf8_sanitize(tokenizer->decode(ids, true)), answer[1].get<std::string>()) << dump_json(entry[0]);
+      }
+    }
+  }
+}
+
+TEST(TokenizerVariants, EveryDecoderStreams) {
+  const Json base = read_json(golden("base_chars.json"));
+  std::mt19937 random(5);
+  for (const Json& entry : read_json(golden("variants.json"))["cases"]) {
+    if (!entry[0].contains("decoder")) continue;
+    Json spec = base;
+    for (const auto& [key, value] : entry[0].items()) spec[key] = value;
+    const auto tokenizer = from_json(spec);
+    ASSERT_NE(tokenizer, nullptr);
+    for (int round = 0; round < 100; ++round) {
+      Ids ids(random() % 50);
+      for (TokenId& id : ids) id = static_cast<TokenId>(random() % static_cast<unsigned>(tokenizer->vocab_size()));
+      StreamDecoder stream(*tokenizer, true);
+      std::string streamed;
+      for (TokenId id : ids) streamed += stream.push(id);
+      streamed += stream.flush();
+      EXPECT_EQ(streamed, utf8_sanitize(tokenizer->decode(ids, true))) << dump_json(entry[0]);
+    }
+  }
+}
+
+TEST(TokenizerSentencePiece, MatchesTheReference) {
+  for (const char* name : {"sp_bpe", "sp_unigram", "sp_unigram_bytes"}) {
+    const auto tokenizer = load(golden(cat(name, ".model")));
+    ASSERT_NE(tokenizer, nullptr);
+    for (const Json& row : read_json(golden(cat(name, ".expected.json")))) {
+      const auto text = row[0].get<std::string>();
+      EXPECT_EQ(tokenizer->encode(text, {.add_special = false}), row[1].get<Ids>()) << name << ": " << text;
+    }
+  }
+}
+
+TEST(TokenizerRegexTest, CutsAsTheReference) {
+  const Json goldens = read_json(golden("regex.json"));
+  const auto texts = goldens["texts"].get<std::vector<std::string>>();
+  for (const Json& row : goldens["rows"]) {
+    auto regex = Regex::compile(row[0].get<std::string>());
+    ASSERT_TRUE(regex.ok()) << row[0] << ": " << (regex.ok() ? "" : regex.error().message);
+    const size_t rows = row[1].size();
+    for (size_t i = 0; i < rows; ++i) {
+      const size_t shorter = goldens["short"].get<size_t>();
+      const std::string& text = rows == texts.size() || i < shorter ? texts[i] : texts[texts.size() - (rows - i)];
+      std::vector<size_t> cuts;
+      Regex::Search search(*regex, text);
+      size_t begin = 0, end = 0, done = 0;
+      const auto cut = [&](size_t to) {
+        if (to > done) cuts.push_back(to - done);
+        done = to;
+      };
+      while (search.next(&begin, &end)) {
+        cut(begin);
+        cut(end);
+      }
+      cut(text.size());
+      EXPECT_EQ(cuts, row[1][i].get<std::vector<size_t>>()) << row[0] << "\n" << text;
+    }
+  }
+}
+
+TEST(TokenizerRegexTest, RefusesWhatItDoesNotKnow) {
+  for (const char* pattern : {"(a)\\1", "\\X", "\\K", "a\\Gb", "(?x) a", "(?<=a+)b", "\\p{Emoji}", "(?:a?)*"}) {
+    const auto regex = Regex::compile(pattern);
+    ASSERT_FALSE(regex.ok()) << pattern;
+    EXPECT_EQ(regex.error().code, ErrorCode::kUnimplemented) << pattern;
+  }
+  for (const char* pattern : {"(a", "a)", "[a", "*a", "a{3,2}", "\\x{110000}", "[b-a]", "\\", "((((a{999}){999}){999}){999})"}) {
+    const auto regex = Regex::compile(pattern);
+    ASSERT_FALSE(regex.ok()) << pattern;
+    EXPECT_EQ(regex.error().code, ErrorCode::kCorruptData) << pattern;
+  }
+}
+
+TEST(TokenizerText, InvalidUtf8IsReplacedFirst) {
+  for (const std::string& name : golden_names()) {
+    const auto tokenizer = load(golden(name + ".json"));
+    for (const std::string text : {"a\xFF b", "\xE4\xBD", "x\xF0\x9F\x98", "\xC0\xAF\x80\x80 ok", "\xED\xA0\x80"}) {
+      EXPECT_EQ(tokenizer->encode(text), tokenizer->encode(utf8_sanitize(text)));
+    }
+  }
+}
+
+TEST(TokenizerText, TokenBytesJoinToTheText) {
+  for (const char* name : {"gpt2", "llama3", "llama2", "gemma"}) {
+    const auto tokenizer = load(golden(cat(name, ".json")));
+    for (const Json& text : read_json(golden("strings.json"))) {
+      const Ids ids = tokenizer->encode(text.get<std::string>(), {.add_special = false});
+      std::string joined;
+      for (TokenId id : ids) joined += tokenizer->token_bytes(id);
+      const std::string whole = tokenizer->decode(ids);
+      EXPECT_TRUE(joined == whole || joined == " " + whole) << name << ": " << text;
+    }
+  }
+}
+
+TEST(TokenizerText, LongRepetitionsTakeLinearTime) {
+  const size_t size = 1 << 20;
+  for (const std::string& name : golden_names()) {
+    const auto tokenizer = load(golden(name + ".json"));
+    for (const char* unit : {"a", " ", "\xE2\x80\x8D", "1", "\n", "!", "A", "\xCC\x81", "' ", "<", "<mask>", "a1"}) {
+      std::string text = "x";
+      while (text.size() < size) text += unit;
+      text += "y";
+      const auto begin = std::chrono::steady_clock::now();
+      EXPECT_FALSE(tokenizer->encode(text).empty());
+      EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20)) << name << " on many " << unit;
+    }
+  }
+}
+
+TEST(TokenizerText, HostilePatternsTakeLinearTime) {
+  std::string digits(1 << 18, '7'), spaces = std::string(1 << 18, ' ') + "x", letters = std::string(1 << 18, 'a') + "!";
+  for (const char* pattern : {R"((?=(\d{3})+(?!\d)))", R"(\d{1,3}(?=(?:\d{3})*\b))", R"(\s+$)", R"((?:a|b)*c|\d)", R"((?:\p{L}\p{M}*)+\d|x)",
+                              R"((?:a|aa)+$)"}) {
+    const auto regex = Regex::compile(pattern);
+    ASSERT_TRUE(regex.ok()) << pattern;
+    for (const std::string& text : {digits, spaces, letters}) {
+      const auto started = std::chrono::steady_clock::now();
+      Regex::Search search(*regex, text);
+      size_t begin = 0, end = 0;
+      while (search.next(&begin, &end)) {
+      }
+      EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(10)) << pattern << " on " << text.substr(0, 3);
+    }
+  }
+}
+
+TEST(TokenizerErrors, NameWhatIsWrong) {
+  const Json base = read_json(golden("base_chars.json"));
+  const auto error_of = [&](const char* key, const Json& value) {
+    Json spec = base;
+    spec[key] = value;
+    auto made = Tokenizer::from_json(dump_json(spec));
+    EXPECT_FALSE(made.ok()) << key << " " << value;
+    return made.ok() ? Error{} : made.error();
+  };
+  for (const char* key : {"normalizer", "pre_tokenizer", "decoder", "post_processor"}) {
+    const Error error = error_of(key, {{"type", "Sourdough"}});
+    EXPECT_EQ(error.code, ErrorCode::kUnimplemented);
+    EXPECT_NE(error.message.find("Sourdough"), std::string::npos) << error.message;
+  }
+  EXPECT_EQ(error_of("model", {{"type", "Sourdough"}, {"vocab", Json::object()}}).code, ErrorCode::kUnimplemented);
+  const auto model = [](const Json& vocab, const Json& merges) { return Json{{"type", "BPE"}, {"vocab", vocab}, {"merges", merges}}; };
+  EXPECT_EQ(error_of("model", model({{"a", 0}, {"b", 0}}, Json::array())).code, ErrorCode::kCorruptData);
+  EXPECT_EQ(error_of("model", model({{"a", -1}}, Json::array())).code, ErrorCode::kCorruptData);
+  EXPECT_EQ(error_of("model", model({{"a", 4'000'000'000}}, Json::array())).code, ErrorCode::kCorruptData);
+  EXPECT_EQ(error_of("model", model({{"a", 0}}, {"a b"})).code, ErrorCode::kCorruptData);
+  EXPECT_EQ(error_of("model", model({{"a", 0}}, {"a"})).code, ErrorCode::kCorruptData);
+  EXPECT_EQ(error_of("model", model({{"a", 0}}, {Json{"a"}})).code, ErrorCode::kCorruptData);
+  EXPECT_EQ(error_of("post_processor", {{"type", "BertProcessing"}, {"cls", {"x", 99999}}, {"sep", {"x", 1}}}).code, ErrorCode::kCorruptData);
+  EXPECT_FALSE(Tokenizer::from_json("{\"model\": {\"vocab\": {\"a\": ").ok());
+  EXPECT_FALSE(Tokenizer::from_json("").ok());
+  EXPECT_FALSE(Tokenizer::from_json("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"\\ud800\":0},\"merges\":[]}}").ok());
+}
+
+TEST(TokenizerErrors, DirectoryWithoutTokenizer) {
+  const auto made = Tokenizer::from_directory(std::string(SLUICE_SOURCE_DIR) + "/src/base");
+  ASSERT_FALSE(made.ok());
+  EXPECT_EQ(made.error().code, ErrorCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace sluice::text
