@@ -1,7 +1,8 @@
 // Kernels against the limits of this machine, measured in the same run: read bandwidth for products with few rows of x,
 // multiply-add peak for products with many. Every figure is a median over rounds in which all candidates take turns.
 //
-// bench_kernels [--threads N] [--rounds N] [--megabytes N] [--kernels NAME] [--only gemv|gemm|attention] [--clock wall|cpu]
+// bench_kernels [--threads N] [--rounds N] [--megabytes N] [--kernels NAME] [--only gemv|gemm|attention] [--clock
+// wall|cpu]
 //
 // --clock cpu counts one thread's own CPU time: for a machine that others use at the same time.
 
@@ -26,24 +27,24 @@ namespace {
 
 using Lanes = float __attribute__((vector_size(64), aligned(4)));
 
-#define SLUICE_BODY_READ                                                                          \
-  Lanes sum[8] = {};                                                                              \
-  for (size_t i = 0; i + 128 <= count; i += 128) {                                                \
-    for (size_t j = 0; j < 8; ++j) sum[j] += *reinterpret_cast<const Lanes*>(data + i + 16 * j);  \
-  }                                                                                               \
-  float total = 0;                                                                                \
-  for (const Lanes& lanes : sum) total += lanes[0];                                               \
+#define SLUICE_BODY_READ                                                                         \
+  Lanes sum[8] = {};                                                                             \
+  for (size_t i = 0; i + 128 <= count; i += 128) {                                               \
+    for (size_t j = 0; j < 8; ++j) sum[j] += *reinterpret_cast<const Lanes*>(data + i + 16 * j); \
+  }                                                                                              \
+  float total = 0;                                                                               \
+  for (const Lanes& lanes : sum) total += lanes[0];                                              \
   return total
 
-#define SLUICE_BODY_FMA                                                                  \
-  Lanes sum[8];                                                                          \
-  for (int j = 0; j < 8; ++j) sum[j] = Lanes{} + static_cast<float>(j);                  \
-  const Lanes a = Lanes{} + seed;                                                        \
-  for (int64_t i = 0; i < repeats; ++i) {                                                \
-    _Pragma("GCC unroll 8") for (int j = 0; j < 8; ++j) SLUICE_FMA(sum[j], a);           \
-  }                                                                                      \
-  float total = 0;                                                                       \
-  for (const Lanes& lanes : sum) total += lanes[3];                                      \
+#define SLUICE_BODY_FMA                                                        \
+  Lanes sum[8];                                                                \
+  for (int j = 0; j < 8; ++j) sum[j] = Lanes{} + static_cast<float>(j);        \
+  const Lanes a = Lanes{} + seed;                                              \
+  for (int64_t i = 0; i < repeats; ++i) {                                      \
+    _Pragma("GCC unroll 8") for (int j = 0; j < 8; ++j) SLUICE_FMA(sum[j], a); \
+  }                                                                            \
+  float total = 0;                                                             \
+  for (const Lanes& lanes : sum) total += lanes[3];                            \
   return total
 
 #if defined(__x86_64__)
@@ -126,15 +127,16 @@ class Bench {
     if (all || options_.only == "gemm") add_gemm();
     if (all || options_.only == "attention") add_attention();
     for (int round = 0; round < options_.rounds; ++round) {
-      for (Candidate& candidate : candidates_) candidate.rates.push_back(candidate.amount / seconds(options_.clock, candidate.call));
+      for (Candidate& candidate : candidates_)
+        candidate.rates.push_back(candidate.amount / seconds(options_.clock, candidate.call));
     }
     const double bandwidth = candidates_[0].median();
     const double peak = candidates_.size() > 1 && candidates_[1].arithmetic ? candidates_[1].median() : 0;
     for (Candidate& candidate : candidates_) {
       const double rate = candidate.median();
       const double limit = candidate.arithmetic ? peak : bandwidth;
-      std::printf("%-44s %8.1f %s  %5.1f %%\n", candidate.name.c_str(), rate / 1e9, candidate.arithmetic ? "GFLOP/s" : "GB/s   ",
-                  limit > 0 ? 100 * rate / limit : 0.0);
+      std::printf("%-44s %8.1f %s  %5.1f %%\n", candidate.name.c_str(), rate / 1e9,
+                  candidate.arithmetic ? "GFLOP/s" : "GB/s   ", limit > 0 ? 100 * rate / limit : 0.0);
     }
   }
 
@@ -144,7 +146,8 @@ class Bench {
     const auto pieces = static_cast<int64_t>(memory(DType::kF32).size() / 4 / kPiece);
     candidates_.push_back({"read bandwidth", static_cast<double>(pieces) * kPiece * 4, false, [this, pieces] {
                              pool_.parallel_for(pieces, [this](int64_t piece, int) {
-                               const float* data = memory(DType::kF32).as<float>() + static_cast<size_t>(piece) * kPiece;
+                               const float* data =
+                                   memory(DType::kF32).as<float>() + static_cast<size_t>(piece) * kPiece;
 #if defined(__x86_64__)
                                if (wide()) return void(sink = read_512(data, kPiece));
 #endif
@@ -181,8 +184,9 @@ class Bench {
       for (const DType dtype : kTypes) {
         const auto n = static_cast<int64_t>(memory(dtype).size() / row_bytes(dtype, k * 64) * 64);
         for (const int64_t rows : {1, 4, 8}) {
-          add_matmul("gemv " + std::string(dtype_name(dtype)) + " k " + std::to_string(k) + " rows " + std::to_string(rows),
-                     weight(dtype, n, k), rows, false);
+          add_matmul(
+              "gemv " + std::string(dtype_name(dtype)) + " k " + std::to_string(k) + " rows " + std::to_string(rows),
+              weight(dtype, n, k), rows, false);
         }
       }
     }
@@ -190,8 +194,15 @@ class Bench {
 
   void add_gemm() {
     for (const DType dtype : kTypes) {
-      for (const auto& [rows, n, k] : {std::array<int64_t, 3>{16, 3072, 1024}, {128, 3072, 1024}, {512, 3072, 1024}, {512, 1024, 3072}, {256, 2048, 4096}}) {
-        add_matmul("gemm " + std::string(dtype_name(dtype)) + " " + std::to_string(rows) + "x" + std::to_string(n) + "x" + std::to_string(k),
+      for (const auto& [rows, n, k] : {std::array<int64_t, 3>{16, 3072, 1024},
+                                       {32, 3072, 1024},
+                                       {32, 4096, 4096},
+                                       {128, 3072, 1024},
+                                       {512, 3072, 1024},
+                                       {512, 1024, 3072},
+                                       {256, 2048, 4096}}) {
+        add_matmul("gemm " + std::string(dtype_name(dtype)) + " " + std::to_string(rows) + "x" + std::to_string(n) +
+                       "x" + std::to_string(k),
                    weight(dtype, n, k), rows, true);
       }
     }
@@ -207,7 +218,9 @@ class Bench {
         Buffer& cache = memory(dtype);
         const size_t block_bytes = kKvHeads * kBlockTokens * row_bytes(dtype, kHeadDim);
         const int blocks = static_cast<int>(cache.size() / 2 / block_bytes);
-        const KvLayer layer = {cache.data(), cache.data() + static_cast<size_t>(blocks) * block_bytes, dtype, kKvHeads, kHeadDim, kBlockTokens};
+        const KvLayer layer = {cache.data(), cache.data() + static_cast<size_t>(blocks) * block_bytes,
+                               dtype,        kKvHeads,
+                               kHeadDim,     kBlockTokens};
         const std::string what = std::string(dtype_name(dtype)) + " group " + std::to_string(group);
         const int sequences = std::max(1, blocks * kBlockTokens / 4096);
         const int depth = std::min(4096, blocks * kBlockTokens);
@@ -224,19 +237,26 @@ class Bench {
     int context;
     int rows;
   };
-  void add_attention_case(const std::string& name, const KvLayer& layer, int group, const Step& step, double amount, bool arithmetic) {
+  void add_attention_case(const std::string& name, const KvLayer& layer, int group, const Step& step, double amount,
+                          bool arithmetic) {
     const int heads = layer.kv_heads * group;
     const int64_t width = int64_t{heads} * layer.head_dim;
     const int table = (step.context + step.rows) / layer.block_tokens;
     auto blocks = std::make_shared<std::vector<int32_t>>();
     for (int b = 0; b < table * step.sequences; ++b) blocks->push_back(b);
     auto rows = std::make_shared<std::vector<SequenceRows>>();
-    for (int s = 0; s < step.sequences; ++s) rows->push_back({s * step.rows, step.rows, step.context, blocks->data() + s * table});
+    for (int s = 0; s < step.sequences; ++s)
+      rows->push_back({s * step.rows, step.rows, step.context, blocks->data() + s * table});
     x_.resize(std::max(x_.size(), static_cast<size_t>(width * step.rows * step.sequences)), 0.5f);
     out_.resize(std::max(out_.size(), x_.size()));
     candidates_.push_back({name, amount, arithmetic, [this, blocks, rows, layer, heads, width] {
-                             ops_.attention(pool_, {.q = x_.data(), .q_stride = width, .out = out_.data(), .heads = heads,
-                                                    .scale = 0.088f, .sequences = *rows, .layer = layer});
+                             ops_.attention(pool_, {.q = x_.data(),
+                                                    .q_stride = width,
+                                                    .out = out_.data(),
+                                                    .heads = heads,
+                                                    .scale = 0.088f,
+                                                    .sequences = *rows,
+                                                    .layer = layer});
                            }});
   }
 

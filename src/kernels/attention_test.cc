@@ -17,9 +17,9 @@ struct AttentionCase {
 };
 
 std::string describe(const AttentionCase& c) {
-  return std::string(dtype_name(c.dtype)) + " heads " + std::to_string(c.heads) + "/" + std::to_string(c.kv_heads) + " dim " +
-         std::to_string(c.head_dim) + " block " + std::to_string(c.block_tokens) + " window " + std::to_string(c.window) +
-         " softcap " + std::to_string(c.softcap);
+  return std::string(dtype_name(c.dtype)) + " heads " + std::to_string(c.heads) + "/" + std::to_string(c.kv_heads) +
+         " dim " + std::to_string(c.head_dim) + " block " + std::to_string(c.block_tokens) + " window " +
+         std::to_string(c.window) + " softcap " + std::to_string(c.softcap);
 }
 
 // One sequence's rows, whole: q, k, v of every token.
@@ -39,11 +39,13 @@ struct Sequence {
 class Cache {
  public:
   Cache(const AttentionCase& c, int blocks, Random& random) : free_(static_cast<size_t>(blocks)) {
-    const size_t bytes = static_cast<size_t>(blocks) * static_cast<size_t>(c.kv_heads * c.block_tokens) * row_bytes(c.dtype, c.head_dim);
+    const size_t bytes =
+        static_cast<size_t>(blocks) * static_cast<size_t>(c.kv_heads * c.block_tokens) * row_bytes(c.dtype, c.head_dim);
     k_.assign(bytes, std::byte{0xFF});
     v_.assign(bytes, std::byte{0xFF});
     std::iota(free_.begin(), free_.end(), 0);
-    for (size_t i = free_.size(); i > 1; --i) std::swap(free_[i - 1], free_[static_cast<size_t>(random.below(static_cast<int>(i)))]);
+    for (size_t i = free_.size(); i > 1; --i)
+      std::swap(free_[i - 1], free_[static_cast<size_t>(random.below(static_cast<int>(i)))]);
     layer_ = {k_.data(), v_.data(), c.dtype, c.kv_heads, c.head_dim, c.block_tokens};
   }
   std::vector<int32_t> take(int tokens) {
@@ -71,7 +73,8 @@ struct Part {
 };
 
 // Writes and attends one step of several sequences' parts; the rows of the parts one after another.
-std::vector<float> attend(const Ops& ops, ThreadPool& pool, const AttentionCase& c, const KvLayer& layer, const std::vector<Part>& parts) {
+std::vector<float> attend(const Ops& ops, ThreadPool& pool, const AttentionCase& c, const KvLayer& layer,
+                          const std::vector<Part>& parts) {
   const int64_t q_width = int64_t{c.heads} * c.head_dim;
   const int64_t kv_width = int64_t{c.kv_heads} * c.head_dim;
   std::vector<float> q;
@@ -103,7 +106,8 @@ std::vector<float> attend(const Ops& ops, ThreadPool& pool, const AttentionCase&
   return out.take();
 }
 
-std::vector<float> attend_whole(const Ops& ops, ThreadPool& pool, const AttentionCase& c, const Sequence& sequence, Random& random) {
+std::vector<float> attend_whole(const Ops& ops, ThreadPool& pool, const AttentionCase& c, const Sequence& sequence,
+                                Random& random) {
   Cache cache(c, sequence.tokens / c.block_tokens + 3, random);
   const std::vector<int32_t> blocks = cache.take(sequence.tokens);
   return attend(ops, pool, c, cache.layer(), {{&sequence, 0, sequence.tokens, blocks.data()}});
@@ -171,9 +175,11 @@ TEST_P(AttentionTest, ChunksThreadsAndBlocksDoNotChangeARow) {
       while (done < sequence.tokens) {
         const int left = sequence.tokens - done;
         const int rows = left <= 3 ? 1 : std::min(left - 3, 1 + random.below(small ? 400 : 90));
-        const std::vector<float> chunk = attend(ops(), pool, c, cache.layer(), {{&sequence, done, rows, blocks.data()}});
+        const std::vector<float> chunk =
+            attend(ops(), pool, c, cache.layer(), {{&sequence, done, rows, blocks.data()}});
         const auto expected = std::span(whole).subspan(static_cast<size_t>(done * width), chunk.size());
-        EXPECT_TRUE(same_bits(chunk, expected)) << describe(c) << " rows " << done << " + " << rows << " threads " << threads;
+        EXPECT_TRUE(same_bits(chunk, expected))
+            << describe(c) << " rows " << done << " + " << rows << " threads " << threads;
         done += rows;
       }
     }
@@ -190,7 +196,8 @@ TEST_P(AttentionTest, AMixedBatchChangesNothing) {
     Cache cache(c, 300 / c.block_tokens + 20, random);
     std::vector<std::vector<int32_t>> tables;
     std::vector<Part> first;
-    std::vector<Part> second;  // all but the last row in one step, then the last rows of all together with a new prefill
+    std::vector<Part>
+        second;  // all but the last row in one step, then the last rows of all together with a new prefill
     for (const Sequence& sequence : sequences) {
       tables.push_back(cache.take(sequence.tokens));
       const bool late = sequence.tokens == 101;
@@ -248,7 +255,11 @@ TEST_P(AttentionTest, CacheBytesAreTheReferences) {
         std::vector<std::byte>& k = caches[which][0] = std::vector<std::byte>(2 * bytes, std::byte{7});
         std::vector<std::byte>& v = caches[which][1] = std::vector<std::byte>(2 * bytes, std::byte{9});
         const KvLayer layer = {k.data(), v.data(), dtype, 2, head_dim, 4};
-        table->kv_write(pool_, {.k = rows.data(), .v = rows.data() + head_dim, .stride = 2 * head_dim, .sequences = {&sequence, 1}, .layer = layer});
+        table->kv_write(pool_, {.k = rows.data(),
+                                .v = rows.data() + head_dim,
+                                .stride = 2 * head_dim,
+                                .sequences = {&sequence, 1},
+                                .layer = layer});
         ++which;
       }
       EXPECT_EQ(caches[0][0], caches[1][0]) << dtype_name(dtype) << " " << head_dim;

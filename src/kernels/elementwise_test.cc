@@ -52,7 +52,8 @@ TEST_P(ElementwiseTest, RopeTurnsTheFirstDimensionsOfEveryHead) {
       }
       std::vector<float> expected = before;
       std::vector<float> actual = before;
-      RopeArgs args = {expected.data(), kRows, stride, kHeads, head_dim, rotary_dim, interleaved, cos.data(), sin.data()};
+      RopeArgs args = {expected.data(), kRows,       stride,     kHeads,    head_dim,
+                       rotary_dim,      interleaved, cos.data(), sin.data()};
       reference().rope(pool_, args);
       args.x = actual.data();
       ops().rope(pool_, args);
@@ -61,7 +62,8 @@ TEST_P(ElementwiseTest, RopeTurnsTheFirstDimensionsOfEveryHead) {
       for (int64_t r = 0; r < kRows; ++r) {
         for (int64_t c = 0; c < stride; ++c) {
           const bool turned = c < kHeads * head_dim && c % head_dim < rotary_dim;
-          if (!turned) ASSERT_EQ(actual[static_cast<size_t>(r * stride + c)], before[static_cast<size_t>(r * stride + c)]);
+          if (!turned)
+            ASSERT_EQ(actual[static_cast<size_t>(r * stride + c)], before[static_cast<size_t>(r * stride + c)]);
         }
       }
     }
@@ -98,7 +100,8 @@ std::vector<float> interesting_floats() {
 }
 
 // Below 1e-36 a float's e^-x has overflowed, and 0 is as good.
-void expect_close_floats(const std::vector<float>& actual, const std::vector<float>& expected, const std::vector<float>& x) {
+void expect_close_floats(const std::vector<float>& actual, const std::vector<float>& expected,
+                         const std::vector<float>& x) {
   for (size_t i = 0; i < x.size(); ++i) {
     if (std::isnan(expected[i])) {
       EXPECT_TRUE(std::isnan(actual[i])) << x[i];
@@ -150,7 +153,8 @@ TEST_P(ElementwiseTest, ActivationRowsDoNotDependOnTheBatch) {
   ops().gated_activation(pool_, {gate.data(), up.data(), whole.data(), kRows, kWidth, Activation::kSilu});
   for (const int64_t row : {int64_t{0}, int64_t{17}, kRows - 1}) {
     Output alone(kWidth);
-    ops().gated_activation(pool_, {gate.data() + row * kWidth, up.data() + row * kWidth, alone.data(), 1, kWidth, Activation::kSilu});
+    ops().gated_activation(
+        pool_, {gate.data() + row * kWidth, up.data() + row * kWidth, alone.data(), 1, kWidth, Activation::kSilu});
     EXPECT_TRUE(same_bits(alone.take(), {whole.data() + row * kWidth, static_cast<size_t>(kWidth)})) << row;
   }
 }

@@ -35,7 +35,8 @@ struct StoredTensor {
   StoredTensor(DType dtype, int64_t rows, int64_t columns, const std::vector<float>& values)
       : bytes(static_cast<size_t>(rows) * row_bytes(dtype, columns)) {
     for (int64_t r = 0; r < rows; ++r) {
-      quantize_row(dtype, values.data() + r * columns, bytes.data() + static_cast<size_t>(r) * row_bytes(dtype, columns), columns);
+      quantize_row(dtype, values.data() + r * columns,
+                   bytes.data() + static_cast<size_t>(r) * row_bytes(dtype, columns), columns);
     }
     tensor = {bytes.data(), dtype, {rows, columns}};
   }
@@ -46,7 +47,8 @@ struct StoredTensor {
 // Floats that start as NaN, between guards that must stay as they are.
 class Output {
  public:
-  explicit Output(int64_t count) : values_(static_cast<size_t>(count) + 2 * kGuard, std::numeric_limits<float>::quiet_NaN()) {
+  explicit Output(int64_t count)
+      : values_(static_cast<size_t>(count) + 2 * kGuard, std::numeric_limits<float>::quiet_NaN()) {
     for (size_t i = 0; i < kGuard; ++i) values_[i] = values_[values_.size() - 1 - i] = kMark;
   }
   float* data() { return values_.data() + kGuard; }
@@ -91,7 +93,9 @@ class OpsTest : public ::testing::TestWithParam<const Ops*> {
   ThreadPool pool_{{.threads = 2}};
 };
 
-inline std::string table_name(const ::testing::TestParamInfo<const Ops*>& param) { return std::string(param.param->name); }
+inline std::string table_name(const ::testing::TestParamInfo<const Ops*>& param) {
+  return std::string(param.param->name);
+}
 
 #define SLUICE_FOR_ALL_TABLES(suite) \
   INSTANTIATE_TEST_SUITE_P(Tables, suite, ::testing::ValuesIn(available_ops()), table_name)

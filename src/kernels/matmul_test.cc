@@ -22,10 +22,12 @@ std::vector<float> multiply(const Ops& ops, ThreadPool& pool, std::span<const fl
 class MatmulTest : public OpsTest {};
 
 TEST_P(MatmulTest, AgreesWithTheReference) {
-  // Odd sizes, the sizes of a tiny model (64, 172, 512), and depths of one, two and three panels.
-  const Size sizes[] = {{1, 1, 1},    {1, 3, 5},     {2, 7, 17},    {3, 8, 31},     {4, 172, 64}, {5, 64, 172},  {1, 512, 64},
-                        {7, 9, 33},   {8, 33, 48},   {9, 35, 47},   {13, 1, 100},   {37, 64, 64}, {61, 37, 1536}, {63, 70, 1568},
-                        {20, 5, 3100}, {125, 40, 96}, {1, 37, 3104}, {64, 160, 4096}};
+  // Odd sizes, the sizes of a tiny model (64, 172, 512), and depths of one to many pieces of a panel, and beyond any
+  // panel.
+  const Size sizes[] = {{1, 1, 1},     {1, 3, 5},     {2, 7, 17},      {3, 8, 31},     {4, 172, 64},
+                        {5, 64, 172},  {1, 512, 64},  {7, 9, 33},      {8, 33, 48},    {9, 35, 47},
+                        {13, 1, 100},  {37, 64, 64},  {61, 37, 1536},  {63, 70, 1568}, {20, 5, 3100},
+                        {125, 40, 96}, {1, 37, 3104}, {64, 160, 4096}, {50, 9, 20000}, {50, 3, 33000}};
   Random random(1);
   for (const Size& size : sizes) {
     const std::vector<float> x = random.normals(size.rows * size.k);
@@ -53,7 +55,11 @@ TEST_P(MatmulTest, AccumulatesOntoTheOutput) {
     const std::vector<float> before = random.normals(rows * 43);
     std::vector<float> expected = before;
     std::vector<float> actual = before;
-    MatmulArgs args = {.x = x.data(), .rows = rows, .weight = &weight.tensor, .bias = bias.data(), .out = expected.data(),
+    MatmulArgs args = {.x = x.data(),
+                       .rows = rows,
+                       .weight = &weight.tensor,
+                       .bias = bias.data(),
+                       .out = expected.data(),
                        .accumulate = true};
     reference().matmul(pool_, args);
     args.out = actual.data();
@@ -78,7 +84,8 @@ TEST_P(MatmulTest, ARowDoesNotDependOnItsBatch) {
         ThreadPool pool({.threads = threads});
         for (const int64_t batch : {1, 2, 3, 4, 5, 6, 8, 9, 37}) {
           const int64_t first = random.below(static_cast<int>(kRows - batch + 1));
-          const auto part = std::span(x).subspan(static_cast<size_t>(first * size.k), static_cast<size_t>(batch * size.k));
+          const auto part =
+              std::span(x).subspan(static_cast<size_t>(first * size.k), static_cast<size_t>(batch * size.k));
           const std::vector<float> alone = multiply(ops(), pool, part, weight.tensor);
           const auto expected = std::span(whole).subspan(static_cast<size_t>(first * size.n), alone.size());
           EXPECT_TRUE(same_bits(alone, expected)) << dtype_name(dtype) << " batch " << batch << " k " << size.k;
@@ -119,13 +126,15 @@ TEST_P(MatmulTest, ReadsUnalignedWeights) {
     std::vector<std::byte> shifted(weight.bytes.size() + 1);
     std::copy(weight.bytes.begin(), weight.bytes.end(), shifted.begin() + 1);
     const Tensor unaligned = {shifted.data() + 1, dtype, weight.tensor.shape};
-    EXPECT_TRUE(same_bits(multiply(ops(), pool_, x, unaligned), multiply(ops(), pool_, x, weight.tensor))) << dtype_name(dtype);
+    EXPECT_TRUE(same_bits(multiply(ops(), pool_, x, unaligned), multiply(ops(), pool_, x, weight.tensor)))
+        << dtype_name(dtype);
   }
 }
 
 TEST(MatmulTables, VectorTablesAgreeToTheBit) {
   const std::vector<const Ops*> tables = available_ops();
-  if (tables.size() < 3) GTEST_SKIP() << "this machine runs " << tables.size() << " tables; two vector tables are needed";
+  if (tables.size() < 3)
+    GTEST_SKIP() << "this machine runs " << tables.size() << " tables; two vector tables are needed";
   Random random(6);
   ThreadPool pool({.threads = 2});
   for (const int64_t rows : {1, 50}) {

@@ -19,7 +19,8 @@ Result<const Ops*> select_ops(std::string_view pinned) {
     if (ops->name == pinned) return ops;
     names += cat(names.empty() ? "" : ", ", ops->name);
   }
-  return invalid_argument(cat("kernels \"", pinned, "\" are unknown or cannot run on this machine; choose one of: ", names));
+  return invalid_argument(
+      cat("kernels \"", pinned, "\" are unknown or cannot run on this machine; choose one of: ", names));
 }
 
 }  // namespace sluice::kernels

@@ -29,17 +29,17 @@ SLUICE_INLINE Range overlap(Range a, Range b) {
 struct Work {
   const AttentionShare* share;
   int queries;
-  int group;            // heads per kv head
+  int group;  // heads per kv head
   int head_dim;
-  int padded;           // head_dim rounded up to 16
-  float* keys;          // panels [16 groups of 4 tokens][padded / 16][4, 16]
-  float* values;        // [64, padded]
-  float* q;             // [queries, padded], scaled
-  float* sum;           // [queries, padded] of this segment
-  float* total;         // [queries, padded] of the segments before
-  float* scores;        // [queries, 64]: scores, then weights
-  float* highest;       // [queries] of this segment
-  float* weight;        // [queries]
+  int padded;      // head_dim rounded up to 16
+  float* keys;     // panels [16 groups of 4 tokens][padded / 16][4, 16]
+  float* values;   // [64, padded]
+  float* q;        // [queries, padded], scaled
+  float* sum;      // [queries, padded] of this segment
+  float* total;    // [queries, padded] of the segments before
+  float* scores;   // [queries, 64]: scores, then weights
+  float* highest;  // [queries] of this segment
+  float* weight;   // [queries]
   float* total_highest;
   float* total_weight;
 
@@ -122,7 +122,8 @@ void load_queries(const Work& w) {
   for (int i = 0; i < w.queries; ++i) {
     const float* from = args.q + w.output_row(i) * args.q_stride + int64_t{w.head(i)} * w.head_dim;
     float* to = w.q + int64_t{i} * w.padded;
-    for (int d = 0; d < w.padded; d += kWidth) store(to + d, mul(scale, load_first(from + d, clamp_lanes(w.head_dim - d))));
+    for (int d = 0; d < w.padded; d += kWidth)
+      store(to + d, mul(scale, load_first(from + d, clamp_lanes(w.head_dim - d))));
   }
 }
 
@@ -161,13 +162,15 @@ void score_span(const Work& w, Range range) {
       const float* panel = w.keys + int64_t{g} * kTileColumns * w.padded;
       multiply_tile_rows(rows, {w.q + int64_t{i} * w.padded, w.padded, panel, w.padded}, {nullptr, nullptr, sums});
       for (int r = 0; r < rows; ++r) {
-        _mm_storeu_ps(w.scores + int64_t{i + r} * kSpanTokens + g * kTileColumns, _mm_loadu_ps(sums + r * kTileColumns));
+        _mm_storeu_ps(w.scores + int64_t{i + r} * kSpanTokens + g * kTileColumns,
+                      _mm_loadu_ps(sums + r * kTileColumns));
       }
     }
   }
 }
 
-// Turns the scores of query i, tokens `range` of the span, into weights; brings its sums so far to the new largest score.
+// Turns the scores of query i, tokens `range` of the span, into weights; brings its sums so far to the new largest
+// score.
 void weigh(const Work& w, int i, Range range) {
   constexpr int kRegisters = kSpanTokens / kWidth;
   const float softcap = w.share->args->softcap;
@@ -177,7 +180,8 @@ void weigh(const Work& w, int i, Range range) {
   for (int v = 0; v < kRegisters; ++v) {
     s[v] = load(scores + v * kWidth);
     if (softcap > 0) s[v] = mul(set1(softcap), tanh(div(s[v], set1(softcap))));
-    s[v] = keep_between(s[v], clamp_lanes(range.begin - v * kWidth), clamp_lanes(range.end - v * kWidth), set1(kMinusInfinity));
+    s[v] = keep_between(s[v], clamp_lanes(range.begin - v * kWidth), clamp_lanes(range.end - v * kWidth),
+                        set1(kMinusInfinity));
     most = max(most, s[v]);
   }
   const float before = w.highest[i];
@@ -311,9 +315,10 @@ SLUICE_INLINE void score_direct(const Work& w, int i, const std::byte* const row
 
 // sum[kRows, d … d + 32 · kBlocks) += weights · values: the additions of add_values.
 template <DType kType, int kRows, int kBlocks>
-SLUICE_INLINE void add_values_direct(const Work& w, int i, int d, const Span& span) {
+SLUICE_INLINE void add_values_direct(const Work& w, int i, int d, const Span& span, const Span* next) {
   constexpr int kRegisters = 2 * kParts;
   const std::byte* values = w.share->args->layer.v;
+  const std::byte* keys = w.share->args->layer.k;
   const Range range = span.local();
   const float* weights = w.scores + int64_t{i} * kSpanTokens;
   float* to = w.sum + int64_t{i} * w.padded + d;
@@ -326,6 +331,7 @@ SLUICE_INLINE void add_values_direct(const Work& w, int i, int d, const Span& sp
     }
   }
   for (int t = range.begin; t < range.end; ++t) {
+    if (next != nullptr) call_for(keys + next->rows[t], w.share->kv_row_bytes);
 #pragma GCC unroll 4
     for (int b = 0; b < kBlocks; ++b) {
       F v[kRegisters];
@@ -364,9 +370,9 @@ void add_last_values(const Work& w, int i, int d, const Span& span) {
   }
 }
 
-// kRows heads of one row.
+// kRows heads of one row. The first of them call for the values, and for the keys of the next span.
 template <DType kType, int kRows>
-SLUICE_INLINE void attend_direct_rows(const Work& w, int i, const Span& span) {
+SLUICE_INLINE void attend_direct_rows(const Work& w, int i, const Span& span, const Span& next) {
   const KvLayer& layer = w.share->args->layer;
   const Range range = span.local();
   for (int t = range.begin / kTileColumns * kTileColumns; t < range.end; t += kTileColumns) {
@@ -380,21 +386,24 @@ SLUICE_INLINE void attend_direct_rows(const Work& w, int i, const Span& span) {
   for (int r = 0; r < kRows; ++r) weigh(w, i + r, range);
   constexpr int kBlocks = kWidth < 16 ? 2 : kRows == 1 ? 4 : 2;
   int d = 0;
-  for (; d + kBlocks * kBlock <= w.head_dim; d += kBlocks * kBlock) add_values_direct<kType, kRows, kBlocks>(w, i, d, span);
-  for (; d + kBlock <= w.head_dim; d += kBlock) add_values_direct<kType, kRows, 1>(w, i, d, span);
+  const Span* wanted = i == 0 && !next.range.empty() ? &next : nullptr;
+  for (; d + kBlocks * kBlock <= w.head_dim; d += kBlocks * kBlock, wanted = nullptr) {
+    add_values_direct<kType, kRows, kBlocks>(w, i, d, span, wanted);
+  }
+  for (; d + kBlock <= w.head_dim; d += kBlock, wanted = nullptr)
+    add_values_direct<kType, kRows, 1>(w, i, d, span, wanted);
   for (int r = 0; r < kRows; ++r) add_last_values<kType>(w, i + r, d, span);
 }
 
-// One row's few heads, straight from the cache, at the speed of memory; `next` is called for meanwhile.
+// One row's few heads, straight from the cache, at the speed of memory.
 template <DType kType>
 void attend_direct(const Work& w, const Span& span, const Span& next) {
-  if (!next.range.empty()) {
-    const Range range = next.local();
-    for (int t = range.begin; t < range.end; ++t) call_for(w.share->args->layer.k + next.rows[t], w.share->kv_row_bytes);
-  }
   int i = 0;
-  for (; i + kDirectRows <= w.queries; i += kDirectRows) attend_direct_rows<kType, kDirectRows>(w, i, span);
-  for (; i < w.queries; ++i) attend_direct_rows<kType, 1>(w, i, span);
+  for (; i + kDirectRows <= w.queries; i += kDirectRows) attend_direct_rows<kType, kDirectRows>(w, i, span, next);
+  if constexpr (kDirectRows > 2) {
+    for (; i + 2 <= w.queries; i += 2) attend_direct_rows<kType, 2>(w, i, span, next);
+  }
+  for (; i < w.queries; ++i) attend_direct_rows<kType, 1>(w, i, span, next);
 }
 
 // One query's sums over some tokens.

@@ -9,9 +9,9 @@
 
 namespace sluice::kernels::SLUICE_ISA {
 
-constexpr int kTileColumns = 4;                       // rows of the panel, outputs side by side
-constexpr int kTileRows = kWidth == 16 ? 6 : 3;       // rows of x: 24 of 32 registers, or 12 of 16, hold sums
-constexpr int kTileLanes = kTileColumns * kLanes;     // floats of the lane sums of one row of x
+constexpr int kTileColumns = 4;                    // rows of the panel, outputs side by side
+constexpr int kTileRows = kWidth == 16 ? 6 : 3;    // rows of x: 24 of 32 registers, or 12 of 16, hold sums
+constexpr int kTileLanes = kTileColumns * kLanes;  // floats of the lane sums of one row of x
 
 // Widens elements [k, k + length) of four rows into panel [length / 16 rounded up, 4, 16]; k is a multiple of 32.
 // A null row, and what a row lacks to the last sixteen, becomes 0.
@@ -26,7 +26,12 @@ SLUICE_INLINE void pack_panel(const std::byte* const rows[kTileColumns], int64_t
       continue;
     }
     int64_t i = 0;
+    constexpr int64_t kAhead = 2048;  // bytes; a row is followed by the next
+    constexpr int kBytes = dtype_traits(kType).block_bytes * kBlock / dtype_traits(kType).block_elements;
     for (; i + kBlock <= length; i += kBlock, to += 2 * kTileLanes) {
+      const std::byte* ahead = rows[c] + (k + i) / kBlock * kBytes + kAhead;
+      for (int line = 0; line < kBytes; line += 64)
+        _mm_prefetch(reinterpret_cast<const char*>(ahead + line), _MM_HINT_T0);
       F v[2 * kParts];
       load_block<kType>(rows[c], k + i, v);
       for (int p = 0; p < kParts; ++p) {
@@ -58,9 +63,13 @@ struct TileEnds {
 
 #if defined(__AVX512F__)
 // [a0 + a2, a1 + a3, b0 + b2, b1 + b3] of the quarters of a and b.
-SLUICE_INLINE F fold_quarters(F a, F b) { return add(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE)); }
+SLUICE_INLINE F fold_quarters(F a, F b) {
+  return add(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE));
+}
 // [a0 + a1, a2 + a3, b0 + b1, b2 + b3].
-SLUICE_INLINE F fold_neighbours(F a, F b) { return add(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xDD)); }
+SLUICE_INLINE F fold_neighbours(F a, F b) {
+  return add(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xDD));
+}
 // Within each quarter [a0 + a2, a1 + a3, b0 + b2, b1 + b3].
 SLUICE_INLINE F fold_within(F a, F b) {
   const __m512d x = _mm512_castps_pd(a);
@@ -83,7 +92,8 @@ SLUICE_INLINE void add_up_16(const F a[4][kTileColumns], float* sums) {
 SLUICE_INLINE void add_up_8(const F a[2][kTileColumns], float* sums) {
   F w[2];
 #pragma GCC unroll 2
-  for (int c = 0; c < 2; ++c) w[c] = fold_neighbours(fold_quarters(a[0][c], a[1][c]), fold_quarters(a[0][c + 2], a[1][c + 2]));
+  for (int c = 0; c < 2; ++c)
+    w[c] = fold_neighbours(fold_quarters(a[0][c], a[1][c]), fold_quarters(a[0][c + 2], a[1][c + 2]));
   const F pairs = fold_within(w[0], w[1]);
   const F all = add(pairs, _mm512_permute_ps(pairs, 0xB1));
   const __m512i order = _mm512_setr_epi32(0, 2, 8, 10, 4, 6, 12, 14, 0, 0, 0, 0, 0, 0, 0, 0);
@@ -126,7 +136,8 @@ SLUICE_INLINE void multiply_tile(const TileInput& in, const TileEnds& ends) {
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
-        for (int c = 0; c < kTileColumns; ++c) sum[r][c] = load(ends.from + (r * kTileColumns + c) * kLanes + part * kWidth);
+        for (int c = 0; c < kTileColumns; ++c)
+          sum[r][c] = load(ends.from + (r * kTileColumns + c) * kLanes + part * kWidth);
       }
     }
     const int64_t whole = in.length & ~int64_t{kLanes - 1};
@@ -174,13 +185,19 @@ SLUICE_INLINE void multiply_tile(const TileInput& in, const TileEnds& ends) {
 // The same for 1 … kTileRows rows known at run time.
 SLUICE_INLINE void multiply_tile_rows(int rows, const TileInput& in, const TileEnds& ends) {
   switch (rows) {
-    case 1: return multiply_tile<1>(in, ends);
-    case 2: return multiply_tile<2>(in, ends);
-    case 3: return multiply_tile<3>(in, ends);
+    case 1:
+      return multiply_tile<1>(in, ends);
+    case 2:
+      return multiply_tile<2>(in, ends);
+    case 3:
+      return multiply_tile<3>(in, ends);
 #if defined(__AVX512F__)
-    case 4: return multiply_tile<4>(in, ends);
-    case 5: return multiply_tile<5>(in, ends);
-    case 6: return multiply_tile<6>(in, ends);
+    case 4:
+      return multiply_tile<4>(in, ends);
+    case 5:
+      return multiply_tile<5>(in, ends);
+    case 6:
+      return multiply_tile<6>(in, ends);
 #endif
   }
 }

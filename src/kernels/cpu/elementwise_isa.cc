@@ -45,7 +45,8 @@ float sum_of_squares(const float* x, int64_t columns) {
 }
 
 // The compiler turns these two loops into vector code; no product is fused, so every width gives the same bits.
-void rotate_halves(float* __restrict x, float* __restrict y, const float* __restrict cos, const float* __restrict sin, int n) {
+void rotate_halves(float* __restrict x, float* __restrict y, const float* __restrict cos, const float* __restrict sin,
+                   int n) {
   for (int i = 0; i < n; ++i) {
     const float a = x[i];
     const float b = y[i];
@@ -116,7 +117,8 @@ SLUICE_INLINE void read_scaled(const std::byte* in, float scale, float* out, int
     const int64_t rest = columns - i < kLanes ? columns - i : kLanes;
     F v[kParts] = {};
     load_lanes<kType>(in, i, rest, v);
-    for (int p = 0; p < kParts; ++p) store_first(out + i + p * kWidth, mul(v[p], factor), clamp_lanes(rest - p * kWidth));
+    for (int p = 0; p < kParts; ++p)
+      store_first(out + i + p * kWidth, mul(v[p], factor), clamp_lanes(rest - p * kWidth));
   }
 }
 
@@ -153,8 +155,12 @@ void read_row(DType dtype, const std::byte* in, float scale, float* out, int64_t
 
 void write_row(DType dtype, const float* in, std::byte* out, int64_t columns) {
   switch (dtype) {
-    case DType::kF32: __builtin_memcpy(out, in, static_cast<size_t>(columns) * 4); return;
-    case DType::kF16: write_f16(in, out, columns); return;
+    case DType::kF32:
+      __builtin_memcpy(out, in, static_cast<size_t>(columns) * 4);
+      return;
+    case DType::kF16:
+      write_f16(in, out, columns);
+      return;
     case DType::kBF16:
       for (int64_t i = 0; i < columns; ++i) {
         const uint16_t bits = to_bf16(in[i]);
@@ -164,7 +170,8 @@ void write_row(DType dtype, const float* in, std::byte* out, int64_t columns) {
     case DType::kQ8_0:
       for (int64_t i = 0; i < columns; i += kBlock) write_q8_0(in + i, out + i / kBlock * 34);
       return;
-    default: return;  // callers have checked the type
+    default:
+      return;  // callers have checked the type
   }
 }
 

@@ -2,9 +2,9 @@
 // One thread's share of every operation, for one instruction set. ops_on_cpu.h cuts operations into these shares.
 //
 // The definitions (*_isa.cc) are compiled once per instruction set into namespaces of their own, and call nothing that
-// the rest of the program could share: no inline function of the standard library or of another header. The linker keeps
-// one copy of a shared inline function, and if it kept the one built for AVX-512, the program would stop with an illegal
-// instruction on a machine that has none. A test reads the symbols of these objects and finds no shared one.
+// the rest of the program could share: no inline function of the standard library or of another header. The linker
+// keeps one copy of a shared inline function, and if it kept the one built for AVX-512, the program would stop with an
+// illegal instruction on a machine that has none. A test reads the symbols of these objects and finds no shared one.
 
 #include <cstddef>
 #include <cstdint>
@@ -13,12 +13,12 @@
 
 namespace sluice::kernels {
 
-// Blocking of a matrix product with many rows: columns (rows of the weight) are widened into a panel, as many as stay in
-// a level-2 cache, and k is walked in pieces of which some rows of x stay in the level-1 cache.
+// Blocking of a matrix product with many rows: columns (rows of the weight) are widened into a panel, as many as stay
+// in a level-2 cache, and k is walked in pieces of which some rows of x stay in the level-1 cache.
 constexpr int kPanelColumnsMax = 32;
 constexpr int64_t kPanelFloatsMax = int64_t{128} * 1024;
 constexpr int kPieceDepth = 1024;
-constexpr int kPanelRows = 6;  // rows of x in a tile
+constexpr int kPanelRows = 6;                                          // rows of x in a tile
 constexpr int kPanelDepthMax = static_cast<int>(kPanelFloatsMax / 4);  // beyond it matmul_panel has no room
 constexpr size_t kMatmulScratchFloats = size_t{kPanelFloatsMax} + size_t{kPanelRows} * kPanelColumnsMax * 16;
 
@@ -66,8 +66,8 @@ struct AttentionShare {
   int kv_head;
   int query_begin;
   int query_end;
-  float* scratch;          // attention_scratch_floats
-  int segment = -1;        // ≥ 0: only this segment, into `partials` instead of args->out
+  float* scratch;             // attention_scratch_floats
+  int segment = -1;           // ≥ 0: only this segment, into `partials` instead of args->out
   float* partials = nullptr;  // [query_end - query_begin, partial_floats]
 };
 

@@ -45,7 +45,8 @@ SLUICE_INLINE void direct_tile(const MatmulShare& share, int64_t row, int64_t co
   const std::byte* next = w + kColumns * stride;
   int64_t k = 0;
   for (; k + kBlock <= k_size; k += kBlock, next += kStepBytes) {
-    for (int line = 0; line < kStepBytes; line += 64) _mm_prefetch(reinterpret_cast<const char*>(next + line), _MM_HINT_T0);
+    for (int line = 0; line < kStepBytes; line += 64)
+      _mm_prefetch(reinterpret_cast<const char*>(next + line), _MM_HINT_T0);
 #pragma GCC unroll 8
     for (int c = 0; c < kColumns; ++c) {
       F v[2 * kParts];
@@ -88,8 +89,9 @@ SLUICE_INLINE void direct_tile(const MatmulShare& share, int64_t row, int64_t co
 template <DType kType, int kColumns>
 SLUICE_INLINE void direct_columns(const MatmulShare& share, int64_t column) {
   int64_t row = share.row_begin;
-  for (; row + kDirectRows <= share.row_end; row += kDirectRows) direct_tile<kType, kDirectRows, kColumns>(share, row, column);
-  for (; row + 2 <= share.row_end; row += 2) direct_tile<kType, kDirectRows < 2 ? 1 : 2, kColumns>(share, row, column);
+  for (; row + kDirectRows <= share.row_end; row += kDirectRows)
+    direct_tile<kType, kDirectRows, kColumns>(share, row, column);
+  for (; row + 2 <= share.row_end; row += 2) direct_tile < kType, kDirectRows<2 ? 1 : 2, kColumns>(share, row, column);
   for (; row < share.row_end; ++row) direct_tile<kType, 1, kColumns>(share, row, column);
 }
 
@@ -101,7 +103,8 @@ SLUICE_INLINE void direct(const MatmulShare& share) {
       direct_tile<kType, 1, kDirectColumns<kType>>(share, share.row_begin, column);
     }
   }
-  for (; column + kTileColumns <= share.column_end; column += kTileColumns) direct_columns<kType, kTileColumns>(share, column);
+  for (; column + kTileColumns <= share.column_end; column += kTileColumns)
+    direct_columns<kType, kTileColumns>(share, column);
   for (; column < share.column_end; ++column) direct_columns<kType, 1>(share, column);
 }
 
@@ -109,7 +112,8 @@ SLUICE_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // Panels [group of four columns][k / 16][4, 16] of columns [column, column_end).
 template <DType kType>
-SLUICE_INLINE void pack_columns(const MatmulShare& share, int64_t column, int64_t column_end, int64_t panel_floats, float* panels) {
+SLUICE_INLINE void pack_columns(const MatmulShare& share, int64_t column, int64_t column_end, int64_t panel_floats,
+                                float* panels) {
   for (; column < column_end; column += kTileColumns, panels += panel_floats) {
     const std::byte* rows[kTileColumns];
     for (int c = 0; c < kTileColumns; ++c) {
@@ -120,8 +124,8 @@ SLUICE_INLINE void pack_columns(const MatmulShare& share, int64_t column, int64_
   }
 }
 
-// Up to kTileRows rows from `row` times all panels. Their lane sums stay in the level-1 cache from one piece of k to the
-// next.
+// Up to kTileRows rows from `row` times all panels. Their lane sums stay in the level-1 cache from one piece of k to
+// the next.
 void multiply_panels(const MatmulShare& share, int64_t row, int64_t column, int64_t column_end, int64_t panel_floats) {
   const float* panels = share.scratch;
   float* const lanes = share.scratch + kPanelFloatsMax;
@@ -137,7 +141,8 @@ void multiply_panels(const MatmulShare& share, int64_t row, int64_t column, int6
       multiply_tile_rows(rows, {share.args->x + row * share.k + k, share.k, panel, depth}, ends);
       if (!last) continue;
       const int count = static_cast<int>(least(kTileColumns, column_end - c));
-      for (int r = 0; r < rows; ++r) finish(*share.args, share.n, row + r, c, count, _mm_loadu_ps(sums + r * kTileColumns));
+      for (int r = 0; r < rows; ++r)
+        finish(*share.args, share.n, row + r, c, count, _mm_loadu_ps(sums + r * kTileColumns));
     }
   }
 }

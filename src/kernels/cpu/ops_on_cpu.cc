@@ -12,8 +12,11 @@ constexpr int64_t kSerialElements = 32 * 1024;
 constexpr int64_t kSerialProducts = 128 * 1024;
 // One share reads about this much of a weight: small enough to balance threads, large enough to stream.
 constexpr int64_t kDirectShareBytes = 128 * 1024;
-// From this many rows on widening a panel costs less than widening in registers again and again.
-constexpr int64_t kPanelRowsMin = 9;
+// Up to this many floats of x, which then stay in a level-2 cache, and this many rows, widening weights in registers
+// for every few rows costs less than widening a panel in memory.
+constexpr int64_t kDirectFloatsMax = 64 * 1024;
+constexpr int64_t kDirectRowsMax = 40;
+constexpr int64_t kDirectRowsAlways = 8;
 // Rows that are worth widening a panel for; fewer are not split between threads.
 constexpr int64_t kPanelShareRows = 60;
 // Shares per thread that keep all threads busy to the end.
@@ -28,9 +31,8 @@ void for_pieces(ThreadPool& pool, int64_t count, int64_t cost, const Work& work)
   if (pool.threads() == 1 || count * cost < kSerialElements) return work(0, count);
   const int64_t balanced = divide_up(count, kSharesPerThread * pool.threads());
   const int64_t step = std::max({int64_t{1}, balanced, kSerialElements / 4 / std::max<int64_t>(cost, 1)});
-  pool.parallel_for(divide_up(count, step), [&](int64_t piece, int) {
-    work(piece * step, std::min(count, (piece + 1) * step));
-  });
+  pool.parallel_for(divide_up(count, step),
+                    [&](int64_t piece, int) { work(piece * step, std::min(count, (piece + 1) * step)); });
 }
 
 void matmul_by_columns(const CpuKernels& kernels, ThreadPool& pool, const MatmulShare& whole) {
@@ -49,7 +51,8 @@ void matmul_by_columns(const CpuKernels& kernels, ThreadPool& pool, const Matmul
 void matmul_by_panels(const CpuKernels& kernels, ThreadPool& pool, const MatmulShare& whole) {
   const int64_t columns = panel_columns(whole.k);
   const int64_t column_tasks = divide_up(whole.n, columns);
-  const int64_t wanted = std::min(divide_up(kSharesPerThread * pool.threads(), column_tasks), divide_up(whole.row_end, kPanelShareRows));
+  const int64_t wanted =
+      std::min(divide_up(kSharesPerThread * pool.threads(), column_tasks), divide_up(whole.row_end, kPanelShareRows));
   const int64_t row_step = divide_up(divide_up(whole.row_end, wanted), kPanelRows) * kPanelRows;
   const int64_t row_tasks = divide_up(whole.row_end, row_step);
   pool.parallel_for(column_tasks * row_tasks, [&](int64_t task, int) {
@@ -88,8 +91,8 @@ class Numbering {
 };
 
 struct AttentionSizes {
-  int group;            // heads per kv head
-  int64_t products;     // multiply-adds of the whole
+  int group;         // heads per kv head
+  int64_t products;  // multiply-adds of the whole
   int context_max;
   int rows_max;
 };
@@ -117,7 +120,8 @@ AttentionShare make_share(const AttentionArgs& args, size_t sequence, int64_t kv
   return share;
 }
 
-void attention_by_queries(const CpuKernels& kernels, ThreadPool& pool, const AttentionArgs& args, const AttentionSizes& sizes) {
+void attention_by_queries(const CpuKernels& kernels, ThreadPool& pool, const AttentionArgs& args,
+                          const AttentionSizes& sizes) {
   const auto chunks = [&](const SequenceRows& s) { return divide_up(int64_t{s.rows} * sizes.group, kShareQueries); };
   const Numbering tasks(args.sequences, [&](const SequenceRows& s) { return chunks(s) * args.layer.kv_heads; });
   const auto one = [&](int64_t task, int) {
@@ -144,8 +148,9 @@ int64_t segments_of(const AttentionArgs& args, const SequenceRows& sequence) {
 
 // One row per sequence, and fewer kv heads than threads: every segment is a share of its own.
 void attention_by_segments(const CpuKernels& kernels, ThreadPool& pool, const AttentionArgs& args, int group) {
-  const Numbering tasks(args.sequences,
-                        [&](const SequenceRows& s) { return s.rows == 0 ? 0 : segments_of(args, s) * args.layer.kv_heads; });
+  const Numbering tasks(args.sequences, [&](const SequenceRows& s) {
+    return s.rows == 0 ? 0 : segments_of(args, s) * args.layer.kv_heads;
+  });
   const size_t query_floats = partial_floats(args.layer.head_dim);
   const size_t share_floats = static_cast<size_t>(group) * query_floats;
   float* partials = shared_scratch(static_cast<size_t>(tasks.total()) * share_floats);
@@ -166,7 +171,8 @@ void attention_by_segments(const CpuKernels& kernels, ThreadPool& pool, const At
     const int64_t segments = segments_of(args, sequence);
     for (int head = 0; head < args.heads; ++head) {
       const int64_t task = tasks.start(s) + head / group * segments;
-      float* from = partials + static_cast<size_t>(task) * share_floats + static_cast<size_t>(head % group) * query_floats;
+      float* from =
+          partials + static_cast<size_t>(task) * share_floats + static_cast<size_t>(head % group) * query_floats;
       float* out = args.out + (int64_t{sequence.first_row} * args.heads + head) * head_dim;
       kernels.join_segments(from, share_floats, static_cast<int>(segments), out, head_dim);
     }
@@ -201,7 +207,8 @@ void matmul(const CpuKernels& kernels, ThreadPool& pool, const MatmulArgs& args)
   whole.row_end = args.rows;
   whole.column_end = whole.n;
   if (args.rows == 0 || whole.n == 0) return;
-  const bool direct = args.rows < kPanelRowsMin || whole.k > kPanelDepthMax;
+  const bool few_rows = args.rows <= kDirectRowsMax && args.rows * whole.k <= kDirectFloatsMax;
+  const bool direct = few_rows || args.rows <= kDirectRowsAlways || whole.k > kPanelDepthMax;
   if (pool.threads() == 1 || args.rows * whole.n * whole.k < kSerialProducts) {
     if (direct) return kernels.matmul_direct(whole);
     whole.scratch = thread_scratch(kMatmulScratchFloats);
@@ -249,7 +256,8 @@ void attention(const CpuKernels& kernels, ThreadPool& pool, const AttentionArgs&
 
 void gated_activation(const CpuKernels& kernels, ThreadPool& pool, const GatedActivationArgs& args) {
   constexpr int64_t kCost = 4;  // an exponential weighs more than a copy
-  for_pieces(pool, args.rows * args.width, kCost, [&](int64_t begin, int64_t end) { kernels.gated_activation(args, begin, end); });
+  for_pieces(pool, args.rows * args.width, kCost,
+             [&](int64_t begin, int64_t end) { kernels.gated_activation(args, begin, end); });
 }
 
 void add(const CpuKernels& kernels, ThreadPool& pool, float* x, const float* y, int64_t count) {

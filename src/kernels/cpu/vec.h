@@ -1,9 +1,9 @@
 #pragma once
 // Sixteen float lanes, the unit in which every *_isa.cc counts, over the registers of one instruction set.
 //
-// A register `F` holds kWidth floats; sixteen lanes are kParts registers. All tables use the same sixteen lanes, the same
-// order of additions and the same polynomials, so they agree to the bit with each other.
-// Included by *_isa.cc only. Everything is local to the instruction set's namespace (kernels.h says why).
+// A register `F` holds kWidth floats; sixteen lanes are kParts registers. All tables use the same sixteen lanes, the
+// same order of additions and the same polynomials, so they agree to the bit with each other. Included by *_isa.cc
+// only. Everything is local to the instruction set's namespace (kernels.h says why).
 
 #include <immintrin.h>
 
@@ -37,7 +37,8 @@ SLUICE_INLINE F max(F a, F b) { return _mm512_max_ps(a, b); }
 SLUICE_INLINE F abs(F a) { return _mm512_abs_ps(a); }
 SLUICE_INLINE F copysign(F magnitude, F sign) {
   const __m512i bit = _mm512_set1_epi32(INT32_MIN);
-  return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(bit, _mm512_castps_si512(sign), _mm512_castps_si512(magnitude), 0xCA));
+  return _mm512_castsi512_ps(
+      _mm512_ternarylogic_epi32(bit, _mm512_castps_si512(sign), _mm512_castps_si512(magnitude), 0xCA));
 }
 SLUICE_INLINE F round(F a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 // a · 2^n for integral n, rounded once.
@@ -46,7 +47,9 @@ SLUICE_INLINE F select_below(F a, F limit, F below, F otherwise) {
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, limit, _CMP_LT_OQ), otherwise, below);
 }
 
-SLUICE_INLINE __mmask16 first_lanes(int64_t n) { return static_cast<__mmask16>(_bzhi_u32(0xFFFFu, static_cast<unsigned>(n))); }
+SLUICE_INLINE __mmask16 first_lanes(int64_t n) {
+  return static_cast<__mmask16>(_bzhi_u32(0xFFFFu, static_cast<unsigned>(n)));
+}
 // The first n ≤ kWidth elements; nothing beyond them is touched; the other lanes are 0.
 SLUICE_INLINE F load_first(const void* p, int64_t n) { return _mm512_maskz_loadu_ps(first_lanes(n), p); }
 SLUICE_INLINE void store_first(float* p, F v, int64_t n) { _mm512_mask_storeu_ps(p, first_lanes(n), v); }
@@ -107,7 +110,9 @@ SLUICE_INLINE F select_below(F a, F limit, F below, F otherwise) {
 SLUICE_INLINE __m256i first_lanes(int64_t n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
-SLUICE_INLINE F load_first(const void* p, int64_t n) { return _mm256_maskload_ps(static_cast<const float*>(p), first_lanes(n)); }
+SLUICE_INLINE F load_first(const void* p, int64_t n) {
+  return _mm256_maskload_ps(static_cast<const float*>(p), first_lanes(n));
+}
 SLUICE_INLINE void store_first(float* p, F v, int64_t n) { _mm256_maskstore_ps(p, first_lanes(n), v); }
 SLUICE_INLINE F keep_between(F v, int64_t begin, int64_t end, F other) {
   return _mm256_blendv_ps(other, v, _mm256_castsi256_ps(_mm256_andnot_si256(first_lanes(begin), first_lanes(end))));

@@ -60,7 +60,8 @@ SLUICE_INLINE void load_block(const std::byte* row, int64_t k, F out[2 * kParts]
   }
 }
 
-// Elements [k, k + n) of an unquantised row as sixteen lanes, n ≤ 16; the lanes beyond are 0 and nothing beyond is read.
+// Elements [k, k + n) of an unquantised row as sixteen lanes, n ≤ 16; the lanes beyond are 0 and nothing beyond is
+// read.
 template <DType kType>
 SLUICE_INLINE void load_lanes(const std::byte* row, int64_t k, int64_t n, F out[kParts]) {
   if constexpr (kType == DType::kF32) {
@@ -78,12 +79,18 @@ SLUICE_INLINE void load_lanes(const std::byte* row, int64_t k, int64_t n, F out[
 template <class Function>
 SLUICE_INLINE void for_type(DType type, const Function& f) {
   switch (type) {
-    case DType::kF32: return f.template operator()<DType::kF32>();
-    case DType::kF16: return f.template operator()<DType::kF16>();
-    case DType::kBF16: return f.template operator()<DType::kBF16>();
-    case DType::kQ8_0: return f.template operator()<DType::kQ8_0>();
-    case DType::kQ4_0: return f.template operator()<DType::kQ4_0>();
-    default: return;  // callers have checked the type
+    case DType::kF32:
+      return f.template operator()<DType::kF32>();
+    case DType::kF16:
+      return f.template operator()<DType::kF16>();
+    case DType::kBF16:
+      return f.template operator()<DType::kBF16>();
+    case DType::kQ8_0:
+      return f.template operator()<DType::kQ8_0>();
+    case DType::kQ4_0:
+      return f.template operator()<DType::kQ4_0>();
+    default:
+      return;  // callers have checked the type
   }
 }
 

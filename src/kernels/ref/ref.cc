@@ -13,7 +13,8 @@ namespace {
 
 double activate(Activation activation, double x) {
   switch (activation) {
-    case Activation::kSilu: return x / (1.0 + std::exp(-x));
+    case Activation::kSilu:
+      return x / (1.0 + std::exp(-x));
     case Activation::kGeluTanh: {
       constexpr double kSqrt2OverPi = 0.79788456080286535588;
       return 0.5 * x * (1.0 + std::tanh(kSqrt2OverPi * (x + 0.044715 * x * x * x)));
@@ -135,7 +136,8 @@ void attend(const AttentionArgs& args, const SequenceRows& sequence, int row, in
   std::vector<double> sum(static_cast<size_t>(head_dim), 0.0);
   for (int t = first; t <= last; ++t) {
     dequantize_row(layer.dtype, layer.v + kv_offset(layer, sequence, kv_head, t), token, head_dim);
-    for (int d = 0; d < head_dim; ++d) sum[static_cast<size_t>(d)] += weights[static_cast<size_t>(t - first)] * token[d];
+    for (int d = 0; d < head_dim; ++d)
+      sum[static_cast<size_t>(d)] += weights[static_cast<size_t>(t - first)] * token[d];
   }
   float* out = args.out + (output_row * args.heads + head) * head_dim;
   for (int d = 0; d < head_dim; ++d) out[d] = static_cast<float>(sum[static_cast<size_t>(d)] / total);
