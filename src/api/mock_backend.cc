@@ -175,7 +175,15 @@ Result<void> MockBackend::generate(GenerateRequest request, std::shared_ptr<Gene
   SLUICE_TRY(std::vector<TokenId> prompt, tokenize(request.model, request.prompt));
   SLUICE_TRY(const int tokens_max, check_length(request, *card, prompt.size()));
   Job job;
-  for (int i = 0; i < request.choices; ++i) job.choices.push_back({.answer = options_.answer(request, i)});
+  const auto& bias = request.sampling.logit_bias;
+  for (int i = 0; i < request.choices; ++i) {
+    MockAnswer answer = options_.answer(request, i);
+    std::erase_if(answer.tokens, [&](const std::string& bytes) {
+      const auto found = bias.find(token_id(bytes));
+      return found != bias.end() && found->second <= -100;
+    });
+    job.choices.push_back({.answer = std::move(answer)});
+  }
   job.tokens_max = tokens_max;
   job.prompt = std::move(prompt);
   job.usage.prompt_tokens = static_cast<int64_t>(job.prompt.size());
@@ -330,7 +338,7 @@ TokenDelta MockBackend::next_delta(Job& job, int index) {
   TokenDelta delta;
   delta.choice = index;
   const bool must_go_on = choice.answer.repeat || sampling.ignore_eos || choice.made < sampling.min_tokens;
-  if (choice.next == choice.answer.tokens.size() && must_go_on) choice.next = 0;
+  if (choice.next >= choice.answer.tokens.size() && must_go_on) choice.next = 0;
   if (choice.next >= choice.answer.tokens.size()) {
     delta.finish = choice.answer.finish;
     if (delta.finish == FinishReason::kStop) {  // the end token, which has no text

@@ -1,7 +1,8 @@
 #pragma once
 // MockBackend: a backend without a model. It answers with scripted or made-up tokens, with scripted latency and faults, so
 // that servers, gateways and clients can be tested and tried without weights. Sampling parameters that shape an answer's
-// form are honoured (n, seed, temperature 0, stop, max_tokens, min_tokens, ignore_eos, logprobs, deadlines).
+// form are honoured (n, seed, temperature 0, stop, max_tokens, min_tokens, ignore_eos, logprobs, deadlines; a logit bias of
+// -100 leaves a token out).
 // A token of text is one Unicode character and its id is the code point; other scripted tokens get ids above those.
 // Calls from any thread; events come from one thread of its own.
 

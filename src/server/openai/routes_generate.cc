@@ -95,8 +95,9 @@ http::Task<void> Service::complete(const http::Request& request, http::ResponseW
 http::Task<void> Service::infer(const http::Request& request, http::ResponseWriter& writer) const {
   auto opened = co_await http::run_blocking([&]() -> Result<OpenInference> {
     SLUICE_TRY(const Json body, parse_body(request.body, options_.limits));
-    SLUICE_TRY(const std::string name, json_string(body, "model", ""));
-    SLUICE_TRY(const api::ModelCard card, find_model(name));
+    // Whether the model chats decides what a bare text means; a name of a wrong type is refused by the parser.
+    const Json* name = json_find(body, "model");
+    SLUICE_TRY(const api::ModelCard card, find_model(name != nullptr && name->is_string() ? name->get<std::string>() : std::string()));
     SLUICE_TRY(InferCall infer, parse_infer_request(body, card.chat, parse_options()));
     for (api::GenerateRequest& one : infer.call.requests) {
       one.model = card.id;
