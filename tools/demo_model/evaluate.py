@@ -14,7 +14,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, LogitsProcessorList
 
 import tasks
 
@@ -24,6 +24,20 @@ MEANING = {
     "template": "wordings of the task never seen in training",
     "label": "labels, names and texts made of words never seen in training",
 }
+
+
+class FrequencyPenalty(LogitsProcessor):
+    """The frequency_penalty of the OpenAI interface: it counts the generated tokens only.
+    The Open-AutoGLM client always sends 0.2, so the answers should not depend on it."""
+
+    def __init__(self, penalty, prompt_length):
+        self.penalty, self.prompt_length = penalty, prompt_length
+
+    def __call__(self, input_ids, scores):
+        counts = torch.zeros_like(scores)
+        made = input_ids[:, self.prompt_length:]
+        counts.scatter_add_(1, made, torch.ones_like(made, dtype=scores.dtype))
+        return scores - self.penalty * counts
 
 
 def load(directory, dtype=torch.float32):
@@ -37,11 +51,12 @@ def render(tokenizer, messages):
 
 
 @torch.no_grad()
-def generate(tokenizer, model, prompts, max_new_tokens=160):
+def generate(tokenizer, model, prompts, penalty=0.0, max_new_tokens=160):
     """Greedy answers of a batch of prompts, as the server shows them: without the end token."""
     tokenizer.padding_side = "left"
     batch = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False, return_token_type_ids=False)
-    out = model.generate(**batch, max_new_tokens=max_new_tokens, do_sample=False)
+    processors = LogitsProcessorList([FrequencyPenalty(penalty, batch["input_ids"].shape[1])])
+    out = model.generate(**batch, max_new_tokens=max_new_tokens, do_sample=False, logits_processor=processors)
     ends = set(model.generation_config.eos_token_id)
     answers = []
     for row in out[:, batch["input_ids"].shape[1]:].tolist():
@@ -54,14 +69,14 @@ def action_of(answer):
     return answer.split("<answer>", 1)[-1]
 
 
-def evaluate_split(tokenizer, model, split, seed, count, batch_size=50):
+def evaluate_split(tokenizer, model, split, seed, count, penalty, batch_size=50):
     """Results of one split: a list of (sample, expected answer, given answer)."""
     generator = tasks.Generator(split, f"evaluation/{seed}")
     samples = sorted((generator.sample() for _ in range(count)), key=lambda s: len(s.text()))
     results = []
     for i in range(0, count, batch_size):
         part = samples[i:i + batch_size]
-        answers = generate(tokenizer, model, [render(tokenizer, s.messages()) for s in part])
+        answers = generate(tokenizer, model, [render(tokenizer, s.messages()) for s in part], penalty)
         results += [(s, s.turns[-1][1], a) for s, a in zip(part, answers)]
     return results
 
@@ -92,14 +107,16 @@ def main():
     parser.add_argument("--count", type=int, default=400, help="samples per split")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument("--frequency-penalty", type=float, default=0.0)
     parser.add_argument("--show", type=int, default=0, help="print this many wrong answers per split")
     parser.add_argument("--no-write", action="store_true")
     args = parser.parse_args()
     tokenizer, model = load(args.model, getattr(torch, args.dtype))
-    report = {"measure": "exact match of the action, greedy generation", "compute": args.dtype, "seed": args.seed, "splits": {}}
+    report = {"measure": "exact match of the action, greedy generation", "compute": args.dtype,
+              "frequency_penalty": args.frequency_penalty, "seed": args.seed, "splits": {}}
     for split, meaning in MEANING.items():
         start = time.monotonic()
-        results = evaluate_split(tokenizer, model, split, args.seed, args.count)
+        results = evaluate_split(tokenizer, model, split, args.seed, args.count, args.frequency_penalty)
         report["splits"][split] = {"meaning": meaning, **summary(results)}
         wrong = [r for r in results if action_of(r[1]) != action_of(r[2])]
         print(f"{split}: {json.dumps(summary(results))} ({time.monotonic() - start:.0f} s)")

@@ -39,35 +39,43 @@ OTHER_SYSTEM_PROMPTS = {
 
 # Ways to wrap a verb phrase {p}; {P} is the same with a capital.
 PLAIN = {
-    "en": (["{p}", "{P}", "{P}.", "Please {p}", "Please {p}.", "Can you {p}?", "I want to {p}", "Help me {p}", "I need to {p}."],
+    "en": (["{p}", "{P}", "{P}.", "Please {p}", "Please {p}.", "Can you {p}?", "I want to {p}", "Help me {p}", "I need to {p}.",
+            "Let's {p}", "Time to {p}", "We need to {p}", "Would you {p}?", "Try to {p}", "I want you to {p}", "Task: {p}", "How do I {p}?"],
            ["I'd like to {p}", "Could you please {p}?"]),
-    "zh": (["{p}", "{p}", "{p}。", "请{p}", "帮我{p}", "我想{p}", "我要{p}", "麻烦你{p}"],
+    "zh": (["{p}", "{p}", "{p}。", "请{p}", "帮我{p}", "我想{p}", "我要{p}", "麻烦你{p}",
+            "给我{p}", "快{p}", "请你{p}", "任务：{p}", "我需要{p}", "可以{p}吗", "帮忙{p}", "接下来{p}", "试着{p}", "要{p}"],
            ["能不能帮我{p}？", "现在{p}"]),
 }
 IN_APP = {
-    "en": (["In {app}, {p}", "In {app}, {p}.", "{P} in {app}", "Open {app} and {p}", "Use {app} to {p}", "Please open {app} and {p}"],
+    "en": (["In {app}, {p}", "In {app}, {p}.", "{P} in {app}", "Open {app} and {p}", "Use {app} to {p}", "Please open {app} and {p}",
+            "{app}: {p}", "On {app}, {p}", "{P} using {app}", "Start {app}, then {p}", "I want to {p} in {app}"],
            ["Go to {app} and {p}", "With {app}, {p}"]),
-    "zh": (["在{app}里{p}", "打开{app}，{p}", "打开{app}{p}", "用{app}{p}", "去{app}{p}", "在{app}{p}", "帮我在{app}里{p}"],
+    "zh": (["在{app}里{p}", "打开{app}，{p}", "打开{app}{p}", "用{app}{p}", "去{app}{p}", "在{app}{p}", "帮我在{app}里{p}",
+            "{app}：{p}", "使用{app}{p}", "进入{app}，{p}", "在{app}上{p}", "先打开{app}，再{p}"],
            ["到{app}里面{p}", "进{app}{p}"]),
 }
 OPEN_APP = {
     "en": (["Open {app}", "Open {app}.", "open {app}", "Launch {app}", "Start {app}", "Open the {app} app", "Please open {app}",
-            "Open the {app} app.", "Go to the {app} app", "Can you open {app}?", "I want to use {app}"],
+            "Open the {app} app.", "Go to the {app} app", "Can you open {app}?", "I want to use {app}",
+            "Take me to {app}", "Use {app}", "Show {app}", "Go to {app}", "{app}", "Start the {app} app", "Let me see {app}", "I need {app}"],
            ["Switch to {app}", "Run the {app} app"]),
-    "zh": (["打开{app}", "打开{app}。", "启动{app}", "打开{app}应用", "打开{app}APP", "请打开{app}", "帮我打开{app}", "我要用{app}"],
+    "zh": (["打开{app}", "打开{app}。", "启动{app}", "打开{app}应用", "打开{app}APP", "请打开{app}", "帮我打开{app}", "我要用{app}",
+            "进入{app}", "去{app}", "{app}", "使用{app}", "开{app}", "帮我启动{app}", "进{app}", "我想看{app}", "请启动{app}"],
            ["切换到{app}", "把{app}打开"]),
 }
 TAP_LABEL = {
     "en": (["tap {l}", "click {l}", "open {l}", "press {l}", "tap the {l} button", "click on {l}", "go to {l}", "select {l}",
-            'tap "{l}"', "open the {l} page", "tap on {l}"], ["touch {l}", "choose {l}"]),
-    "zh": (["点击{l}", "点{l}", "打开{l}", "进入{l}", "选择{l}", "按{l}", "点一下{l}", "点击“{l}”", "点击{l}按钮", "打开{l}页面"],
+            'tap "{l}"', "open the {l} page", "tap on {l}",
+            "hit {l}", "view {l}", "show {l}", "check {l}", "take me to {l}", "see {l}", "use {l}", "push {l}", "{l}", "tap {l} on the screen"], ["touch {l}", "choose {l}"]),
+    "zh": (["点击{l}", "点{l}", "打开{l}", "进入{l}", "选择{l}", "按{l}", "点一下{l}", "点击“{l}”", "点击{l}按钮", "打开{l}页面",
+            "看{l}", "查看{l}", "去{l}", "按下{l}", "进到{l}", "轻点{l}", "{l}", "用{l}", "戳{l}", "显示{l}"],
            ["点开{l}", "找到{l}"]),
 }
 TURN = {
-    ("en", "on"): (["turn on {l}", "switch on {l}", "enable {l}", "turn {l} on"], ["activate {l}"]),
-    ("en", "off"): (["turn off {l}", "switch off {l}", "disable {l}", "turn {l} off"], ["deactivate {l}"]),
-    ("zh", "on"): (["打开{l}", "开启{l}", "把{l}打开", "启用{l}"], ["开一下{l}"]),
-    ("zh", "off"): (["关闭{l}", "关掉{l}", "把{l}关掉", "禁用{l}"], ["关一下{l}"]),
+    ("en", "on"): (["turn on {l}", "switch on {l}", "enable {l}", "turn {l} on", "set {l} to on", "start {l}", "put {l} on", "have {l} on"], ["activate {l}"]),
+    ("en", "off"): (["turn off {l}", "switch off {l}", "disable {l}", "turn {l} off", "set {l} to off", "stop {l}", "put {l} off", "have {l} off"], ["deactivate {l}"]),
+    ("zh", "on"): (["打开{l}", "开启{l}", "把{l}打开", "启用{l}", "开{l}", "让{l}开启", "{l}开启", "将{l}打开"], ["开一下{l}"]),
+    ("zh", "off"): (["关闭{l}", "关掉{l}", "把{l}关掉", "禁用{l}", "关{l}", "停用{l}", "让{l}关闭", "{l}关闭", "将{l}关闭"], ["关一下{l}"]),
 }
 SEARCH = {
     "en": (["search for {t}", 'search for "{t}"', "look up {t}", "search {t}", "find {t}"], ["do a search for {t}"]),
@@ -82,6 +90,11 @@ TYPE = {
     "en": (["type {t}", 'type "{t}"', "enter {t}", "input {t}", 'write "{t}"'], ["fill in {t}"]),
     "zh": (["输入{t}", "输入“{t}”", "填写{t}", "写上{t}"], ["打字{t}"]),
 }
+
+# Chatter around a task, which must not change the answer: what comes before it and after it.
+CHATTER = {"en": (["Hey, ", "OK, ", "Hi, ", "Well, ", "Quick: ", "Hello! ", "So, ", "Next: "],
+                  [" right now", " for me", ", please", ", thanks", " quickly", " and be quick", " again"]),
+           "zh": (["嗨，", "那个，", "你好，", "好，", "对了，", "然后", "另外，"], ["吧", "，谢谢", "，快点", "，好吗", "一下", "，拜托"])}
 
 # Commands that need no element: (action, English phrasings, Chinese phrasings).
 COMMANDS = [
@@ -113,7 +126,7 @@ SAY = {
         "need": "Need {app}, now in {cur}. ", "need_only": "Need {app}. ", "launch": "Launch it.", "open_app": "It is open.",
         "loading": "The screen is loading. Wait.", "reached": "{l} is open. Done.", "look": "Look for {l}. ",
         "at": "It is at {xy}. Tap it.", "at_state": "It is at {xy}, {s}. ", "tap": "Tap it.", "missing": "It is not here. Scroll down.",
-        "done": "Done.", "type": "Type {t}.", "filled": 'It is at {xy}, "{t}". ', "long": "It is at {xy}. Long press it.",
+        "done": "Done.", "want": "Want {s}. ", "type": "Type {t}.", "filled": 'It is at {xy}, "{t}". ', "long": "It is at {xy}. Long press it.",
         "double": "It is at {xy}. Double tap it.", "sent": "The message is sent. Done.", "results": "The results are open. Done.",
         "typed": "The text is there. Done.", "back": "Go back.", "home": "Go to the home screen.", "down": "Scroll down.",
         "up": "Scroll up.", "wait": "Wait.", "m_open": "{l} is open.", "m_on": "{l} is on.", "m_off": "{l} is off.",
@@ -130,7 +143,7 @@ SAY = {
         "need": "需要{app}，现在在{cur}。", "need_only": "需要{app}。", "launch": "启动它。", "open_app": "已经打开。",
         "loading": "屏幕正在加载，等待。", "reached": "{l}已经打开，完成。", "look": "要找{l}，",
         "at": "它在 {xy}，点击它。", "at_state": "它在 {xy}，{s}，", "tap": "点击它。", "missing": "屏幕上没有，向下滚动。",
-        "done": "完成。", "type": "输入{t}。", "filled": "它在 {xy}，\"{t}\"，", "long": "它在 {xy}，长按它。",
+        "done": "完成。", "want": "要 {s}。", "type": "输入{t}。", "filled": "它在 {xy}，\"{t}\"，", "long": "它在 {xy}，长按它。",
         "double": "它在 {xy}，双击它。", "sent": "消息已发送，完成。", "results": "搜索结果已打开，完成。",
         "typed": "文字已输入，完成。", "back": "返回。", "home": "回到桌面。", "down": "向下滚动。",
         "up": "向上滚动。", "wait": "等待。", "m_open": "{l}已打开。", "m_on": "{l}已开启。", "m_off": "{l}已关闭。",
@@ -450,7 +463,16 @@ class Generator:
         else:
             # A held-out wording is held out once: inside the phrase or around it.
             template = self.phrase(PLAIN[lang])
-        return template.format(p=phrase, P=phrase[0].upper() + phrase[1:], app=self.spoken_app(need))
+        task = template.format(p=phrase, P=phrase[0].upper() + phrase[1:], app=self.spoken_app(need))
+        return self.with_chatter(lang, task)
+
+    def with_chatter(self, lang, task):
+        roll = self.rng.random()
+        if roll < 0.08:
+            return self.rng.choice(CHATTER[lang][0]) + task
+        if roll < 0.16:
+            return task.rstrip(".?。？") + self.rng.choice(CHATTER[lang][1])
+        return f"{self.noun_phrase(lang)}: {task}" if roll < 0.18 else task
 
     def spoken_app(self, app):
         return app.lower() if app and self.chance(0.15) else app
@@ -480,7 +502,7 @@ class Generator:
             steps.append(self.launch_step(lang, need))
         if self.chance(0.15):
             steps.append(self.loading_step(lang, need, current))
-        if self.chance(0.3):
+        if self.chance(0.45):
             steps.append(self.missing_step(lang, need, current, label, avoid))
         steps.append(self.tap_step(lang, need, current, label, avoid))
         if self.chance(0.35):
@@ -514,12 +536,14 @@ class Generator:
         need, current = self.where(lang, label)
         spoken = self.rng.choice(names) if self.chance(0.5) else label
         task = self.word_task(lang, self.phrase(TURN[lang, want]).format(l=spoken), need)
-        steps = []
+        steps, look = [], self.say(lang, "look", l=label)
         if need is not None and current is not None and self.chance(0.3):
             steps.append(self.launch_step(lang, need))
-        if self.chance(0.2):
-            steps.append(self.missing_step(lang, need, current, label, (label,)))
-        start = self.app_prefix(lang, need, current) + self.say(lang, "look", l=label)
+        if self.chance(0.25):
+            missing = self.missing_step(lang, need, current, label, (label,))
+            missing.thought = missing.thought.replace(look, self.say(lang, "want", s=want) + look)
+            steps.append(missing)
+        start = self.app_prefix(lang, need, current) + self.say(lang, "want", s=want) + self.say(lang, "look", l=label)
         before = "off" if want == "on" else "on"
         for state in (before if self.chance(0.85) else "", want):
             target = Element(label, self.point(), state)
