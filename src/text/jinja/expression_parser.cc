@@ -17,19 +17,22 @@ int height(const CallArguments& arguments) {
   return highest;
 }
 
-// Value of `digits` characters of `text` in `base`; appends the character and says how many were used.
-size_t append_code(std::string& out, std::string_view text, size_t digits_max, int base) {
-  uint32_t code = 0;
+// The code of up to `digits_max` digits of `text` in `base`, and how many there were.
+struct Code {
+  uint32_t value = 0;
+  size_t digits = 0;
+};
+Code read_code(std::string_view text, size_t digits_max, int base) {
+  Code code;
   const std::string_view window = text.substr(0, digits_max);
-  const auto result = std::from_chars(window.data(), window.data() + window.size(), code, base);
-  const auto used = static_cast<size_t>(result.ptr - window.data());
-  if (used > 0) append_character(out, code);
-  return used;
+  const auto result = std::from_chars(window.data(), window.data() + window.size(), code.value, base);
+  code.digits = static_cast<size_t>(result.ptr - window.data());
+  return code;
 }
 
 }  // namespace
 
-std::string unescape(std::string_view text) {
+Result<std::string> unescape(std::string_view text) {
   constexpr std::string_view kLetters = "abfnrtv\\'\"";
   constexpr std::string_view kMeanings = "\a\b\f\n\r\t\v\\'\"";
   std::string out;
@@ -44,12 +47,19 @@ std::string unescape(std::string_view text) {
     } else if (c == '\n') {
       continue;
     } else if (c >= '0' && c <= '7') {
-      i += append_code(out, text.substr(i), 3, 8) - 1;
+      const Code code = read_code(text.substr(i), 3, 8);
+      append_character(out, code.value);
+      i += code.digits - 1;
     } else if (c == 'x' || c == 'u' || c == 'U') {
       const size_t digits = c == 'x' ? 2 : c == 'u' ? 4 : 8;
-      const size_t used = append_code(out, text.substr(i + 1), digits, 16);
-      if (used == 0) out.append({'\\', c});
-      i += used;
+      const Code code = read_code(text.substr(i + 1), digits, 16);
+      if (code.digits != digits || code.value > 0x10FFFF) {
+        return corrupt_data(cat("a string has '\\", c, "' without the ", digits, " hexadecimal digits of a character"));
+      }
+      append_character(out, code.value);
+      i += digits;
+    } else if (c == 'N') {
+      return Error{ErrorCode::kUnimplemented, "'\\N{…}' in a string is not supported; write the character or \\u", {}, {}};
     } else {
       out.append({'\\', c});
     }

@@ -51,6 +51,7 @@ class ExpressionParser {
   Result<Token> expect(TokenType type);
   Result<void> expect_word(std::string_view word);
   std::string_view text(const Token& token) const;
+  uint32_t previous_end() const { return next_ > 0 ? tokens_[next_ - 1].end : 0; }
   Symbol symbol(std::string_view name);
   Error fail(std::string_view message) const { return fail_at(current(), message); }
   Error fail_at(const Token& token, std::string_view message) const;
@@ -112,6 +113,6 @@ class ExpressionParser {
 };
 
 // "\n", "é", octal, hex, … as Python reads the inside of a string literal.
-std::string unescape(std::string_view text);
+Result<std::string> unescape(std::string_view text);
 
 }  // namespace sluice::text::jinja

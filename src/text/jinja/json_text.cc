@@ -62,7 +62,7 @@ class JsonWriter {
         indent_ = bound[1].text();
       } else {
         SLUICE_TRY(const int64_t width, bound.integer_or(1, 0));
-        if (width > 1000) return invalid_argument("tojson() takes an indent of at most 1000 spaces");
+        if (width > 0) SLUICE_RETURN_IF_ERROR(budget.make_text(static_cast<size_t>(width)));
         indent_ = std::string(static_cast<size_t>(std::max<int64_t>(width, 0)), ' ');
       }
     }

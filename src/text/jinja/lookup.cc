@@ -165,6 +165,8 @@ std::optional<Value> own_attribute(const Value& object, std::string_view name) {
     if (name == "grouper") return object.items()[0];
     if (name == "list") return object.items()[1];
   }
+  if (object.is_number() && name == "real") return object.is(Kind::kBool) ? Value(object.integer()) : object;
+  if (object.is_number() && name == "imag") return object.is(Kind::kFloat) ? Value(0.0) : Value(int64_t{0});
   if (object.is(Kind::kRange)) {
     if (name == "start") return Value(object.range().start);
     if (name == "stop") return Value(object.range().stop);

@@ -86,7 +86,9 @@ std::string upper_ascii(std::string text) {
 }  // namespace
 
 Result<std::string> format_number(const FormatSpec& spec, const Value& value) {
-  if (spec.precision > kPrecisionMax) return invalid_argument(cat("a precision over ", kPrecisionMax, " is not supported"));
+  if (spec.precision > kPrecisionMax) {
+    return Error{ErrorCode::kTooLarge, cat("a number is formatted with more than ", kPrecisionMax, " digits"), {}, {}};
+  }
   constexpr std::string_view kIntegerTypes = "dboxXn";
   constexpr std::string_view kFloatTypes = "eEfFgG%n";
   const bool integer_type = spec.type == 0 || kIntegerTypes.find(spec.type) != std::string_view::npos;

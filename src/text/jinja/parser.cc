@@ -46,8 +46,7 @@ class Parser : public ExpressionParser {
         SLUICE_TRY(statement, tag());
         SLUICE_TRY([[maybe_unused]] const Token close, expect(TokenType::kBlockEnd));
       }
-      statement->span.line = token.line;
-      statement->span.begin = token.begin;
+      statement->span = {token.line, token.begin, previous_end()};
       statements.push_back(std::move(statement));
     }
     if (ends.size() == 0) return statements;

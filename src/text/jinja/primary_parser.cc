@@ -56,7 +56,13 @@ ExpressionParser::Parsed ExpressionParser::string_literal() {
   std::string value;
   while (at(TokenType::kString)) {
     const std::string_view quoted = text(take());
-    value += unescape(quoted.substr(1, quoted.size() - 2));
+    auto part = unescape(quoted.substr(1, quoted.size() - 2));
+    if (!part.ok()) {
+      Error error = std::move(part).error();
+      error.message = cat("chat template line ", begin.line, ": ", error.message);
+      return error;
+    }
+    value += *part;
   }
   return finish(std::make_unique<Constant>(Value(std::move(value))), begin, {});
 }

@@ -77,6 +77,7 @@ void Extent::add(const Value& item) {
   const Extent inner = item.extent();
   depth = std::max(depth, inner.depth + 1);
   weight = std::min(weight + inner.weight, kWeightMax);
+  hashable = hashable && jinja::hashable(item);
 }
 
 int64_t Range::size() const {
@@ -117,13 +118,13 @@ bool Value::truth() const {
 
 Extent Value::extent() const {
   switch (kind()) {
-    case Kind::kString: return {0, 1 + static_cast<int64_t>(text().size() / 64)};
+    case Kind::kString: return {0, 1 + static_cast<int64_t>(text().size() / 64), true};
     case Kind::kList: return (*std::get_if<std::shared_ptr<const List>>(&storage_))->extent;
     case Kind::kTuple: return tuple().extent;
     case Kind::kDict: return dict().extent();
-    case Kind::kView: return {view().dict->extent().depth + 1, view().dict->extent().weight};
+    case Kind::kView: return {view().dict->extent().depth + 1, view().dict->extent().weight, false};
     case Kind::kGenerator: return generator().extent;
-    default: return {0, 1};
+    default: return {0, 1, true};
   }
 }
 
@@ -241,7 +242,7 @@ bool hashable(const Value& value) {
     case Kind::kList:
     case Kind::kDict:
     case Kind::kView: return false;
-    case Kind::kTuple: return std::all_of(value.items().begin(), value.items().end(), hashable);
+    case Kind::kTuple: return value.extent().hashable;
     default: return true;
   }
 }

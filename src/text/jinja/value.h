@@ -32,7 +32,8 @@ inline constexpr int kNestingMax = 200;
 // How large a container is, all that is inside it counted as often as it appears: what walking it costs.
 struct Extent {
   int depth = 1;
-  int64_t weight = 1;  // values, and one more for every 64 bytes of text; saturates
+  int64_t weight = 1;     // values, and one more for every 64 bytes of text; saturates
+  bool hashable = true;   // as a tuple: everything inside can be hashed
   void add(const Value& item);
 };
 
