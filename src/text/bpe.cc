@@ -146,10 +146,19 @@ void Bpe::find_safe_borders(const std::vector<BpeMerge>& merges) {
 void Bpe::encode(std::string_view piece, std::vector<TokenId>& out) const {
   if (!split_at_metaspace_) return encode_segment(piece, out);
   size_t begin = 0;
-  for (size_t at = 0; (at = piece.find(kMetaspace, at)) != std::string_view::npos; at += kMetaspace.size()) {
-    if (at == begin || piece.substr(begin, at - begin).ends_with(kMetaspace)) continue;
-    encode_segment(piece.substr(begin, at - begin), out);
-    begin = at;
+  bool after_mark = true;  // a mark at the start begins no new segment
+  for (size_t at = 0; at < piece.size();) {
+    if (piece[at] != kMetaspace[0] || piece.substr(at, kMetaspace.size()) != kMetaspace) {
+      after_mark = false;
+      ++at;
+      continue;
+    }
+    if (!after_mark) {
+      encode_segment(piece.substr(begin, at - begin), out);
+      begin = at;
+    }
+    after_mark = true;
+    at += kMetaspace.size();
   }
   encode_segment(piece.substr(begin), out);
 }
@@ -220,6 +229,18 @@ void Bpe::merge(std::string_view piece, std::vector<TokenId>& out) const {
     bool known = options_.continuing_subword_prefix.empty() && options_.end_of_word_suffix.empty();
     for (size_t i = 0; i < piece.size() && known; ++i) known = (ids[i] = bytes_[static_cast<uint8_t>(piece[i])]) >= 0;
     if (known) return merge_short(ids, piece.size(), out);
+  }
+  if (piece.size() <= kShort) {  // the symbols go straight behind the ids made so far, and are merged there
+    const size_t before = out.size();
+    symbols(piece, out);
+    TokenId ids[kShort];
+    const size_t count = out.size() - before;
+    if (count <= kShort) {
+      std::copy(out.begin() + static_cast<ptrdiff_t>(before), out.end(), ids);
+      out.resize(before);
+      return merge_short(ids, count, out);
+    }
+    out.resize(before);
   }
   std::vector<TokenId> ids;
   ids.reserve(piece.size());

@@ -89,6 +89,28 @@ class Replace : public Normalizer {
   std::string content_;
 };
 
+class ReplaceText : public Normalizer {
+ public:
+  ReplaceText(std::string from, std::string to) : from_(std::move(from)), to_(std::move(to)) {}
+  void normalize(std::string& text) const override {
+    size_t at = text.find(from_);
+    if (at == std::string::npos) return;
+    std::string out;
+    out.reserve(text.size() + text.size() / 2);
+    size_t copied = 0;
+    for (; at != std::string::npos; at = from_.size() == 1 ? text.find(from_[0], copied) : text.find(from_, copied)) {
+      out.append(text, copied, at - copied);
+      out += to_;
+      copied = at + from_.size();
+    }
+    out.append(text, copied);
+    text = std::move(out);
+  }
+
+ private:
+  std::string from_, to_;  // from_ is not empty
+};
+
 class Prepend : public Normalizer {
  public:
   explicit Prepend(std::string prefix) : prefix_(std::move(prefix)) {}
@@ -208,6 +230,7 @@ Result<NormalizerPtr> make_normalizer_at(const Json& json, int depth) {
     SLUICE_TRY(Regex pattern, pattern_of(json));
     SLUICE_TRY(std::string content, json_string(json, "content", ""));
     if (content.size() > kContentMax) return corrupt_data("normalizer Replace: the content is longer than 256 bytes");
+    if (const auto text = pattern.literal_text()) return make_replace(std::string(*text), std::move(content));
     return NormalizerPtr(std::make_unique<Replace>(std::move(pattern), std::move(content)));
   }
   if (type == "Precompiled") {
@@ -223,7 +246,7 @@ Result<NormalizerPtr> make_normalizer(const Json& json) { return make_normalizer
 
 NormalizerPtr make_sequence(std::vector<NormalizerPtr> parts) { return std::make_unique<Sequence>(std::move(parts)); }
 NormalizerPtr make_replace(std::string from, std::string to) {
-  return std::make_unique<Replace>(Regex::literal(from), std::move(to));
+  return std::make_unique<ReplaceText>(std::move(from), std::move(to));
 }
 NormalizerPtr make_prepend(std::string prefix) { return std::make_unique<Prepend>(std::move(prefix)); }
 

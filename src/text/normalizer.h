@@ -26,6 +26,7 @@ using NormalizerPtr = std::unique_ptr<const Normalizer>;
 Result<NormalizerPtr> make_normalizer(const Json& json);
 
 NormalizerPtr make_sequence(std::vector<NormalizerPtr> parts);
+// `from` is not empty.
 NormalizerPtr make_replace(std::string from, std::string to);
 NormalizerPtr make_prepend(std::string prefix);
 

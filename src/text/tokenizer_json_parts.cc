@@ -36,7 +36,8 @@ Result<std::string> decode_base64(std::string_view text) {
   out.reserve(text.size() / 4 * 3);
   uint32_t bits = 0;
   int count = 0;
-  while (text.ends_with('=')) text.remove_suffix(1);
+  if (text.size() % 4 != 0) return corrupt_data(cat("base64: ", text.size(), " characters are no multiple of four"));
+  for (int i = 0; i < 2 && text.ends_with('='); ++i) text.remove_suffix(1);
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     const int value = c >= 'A' && c <= 'Z'   ? c - 'A'

@@ -13,7 +13,7 @@ namespace sluice::text {
 Result<Regex> pattern_of(const Json& json, std::string* source = nullptr);
 // A member that holds exactly one character, as a code point; `fallback` when absent.
 Result<char32_t> json_character(const Json& json, std::string_view key, char32_t fallback);
-// Standard base64, padding optional at the end.
+// Standard base64 with its padding.
 Result<std::string> decode_base64(std::string_view text);
 
 }  // namespace sluice::text

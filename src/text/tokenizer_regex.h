@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -50,6 +51,12 @@ class Regex {
   static Result<Regex> compile(std::string_view pattern);
   // A pattern that matches exactly these bytes.
   static Regex literal(std::string_view text);
+
+  // The text that is all the pattern matches, if it was made by literal() and is not empty.
+  std::optional<std::string_view> literal_text() const {
+    if (program_.size() != 2 || program_[0].op != RegexInstruction::Op::kLiteral || literals_[0].empty()) return std::nullopt;
+    return literals_[0];
+  }
 
   // One pass over one text; finds matches from left to right. The text must outlive it and be shorter than 4 GiB.
   class Search {

@@ -123,6 +123,40 @@ bool is_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
+// Characters that NFC leaves alone whatever stands beside them: a text of nothing else is in NFC.
+class ComposedAlready {
+ public:
+  ComposedAlready() : bits_(0x110000 / 64, ~uint64_t{0}) {
+    const auto clear = [&](char32_t c) { bits_[c >> 6] &= ~(uint64_t{1} << (c & 63)); };
+    for (size_t i = 0; i < kCombiningCount; ++i) clear(kCombiningKeys[i]);
+    for (size_t i = 0; i < kComposeCount; ++i) clear(kCompose[i * 3 + 1]);
+    for (char32_t c = kHangulV; c < kHangulV + kHangulVCount; ++c) clear(c);
+    for (char32_t c = kHangulT; c < kHangulT + kHangulTCount; ++c) clear(c);
+    for (size_t i = 0; i < kCanonicalCount; ++i) {
+      std::u32string parts;
+      decompose(kCanonicalKeys[i], false, parts);
+      compose(parts);
+      if (parts.size() != 1 || parts[0] != kCanonicalKeys[i]) clear(kCanonicalKeys[i]);
+    }
+  }
+  bool holds(char32_t c) const { return c < 0x110000 && (bits_[c >> 6] >> (c & 63) & 1) != 0; }
+
+ private:
+  std::vector<uint64_t> bits_;
+};
+
+bool is_composed(std::string_view text) {
+  static const ComposedAlready kComposed;
+  for (const char *p = text.data(), *end = p + text.size(); p < end;) {
+    if (static_cast<unsigned char>(*p) < 0x80) {
+      ++p;
+    } else if (!kComposed.holds(next_code_point(p))) {
+      return false;
+    }
+  }
+  return true;
+}
+
 std::string loose(std::string_view name) {
   std::string out;
   for (char c : to_lower_ascii(name)) {
@@ -160,6 +194,7 @@ std::u32string to_code_points(std::string_view text) {
 
 std::string normalize_unicode(std::string_view text, NormalForm form) {
   if (is_ascii(text)) return std::string(text);
+  if (form == NormalForm::kNfc && is_composed(text)) return std::string(text);
   const bool compatibility = form == NormalForm::kNfkc || form == NormalForm::kNfkd;
   std::u32string points;
   points.reserve(text.size());
