@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::string_view kJsonType = "application/json";
 constexpr size_t kRequestIdMax = 128;
+constexpr size_t kShownPathMax = 200;
 
 bool sound_request_id(std::string_view id) {
   return !id.empty() && id.size() <= kRequestIdMax && std::all_of(id.begin(), id.end(), [](char c) {
@@ -30,6 +31,11 @@ Reply error_reply(const Error& error) {
   if (status.retry_later) reply.headers.add("retry-after", kRetryAfterSeconds);
   if (error.code == ErrorCode::kUnauthenticated) reply.headers.add("www-authenticate", "Bearer");
   return reply;
+}
+
+// A path as part of a message.
+std::string shortened(const std::string& path) {
+  return path.size() <= kShownPathMax ? path : path.substr(0, utf8_complete_prefix(path.substr(0, kShownPathMax))) + "…";
 }
 
 Task<Result<void>> failed(Error error) { co_return error; }
@@ -104,10 +110,10 @@ std::optional<Reply> Exchange::admit() {
     if (request.method == "OPTIONS" && (match.other != nullptr || raw_path == "*")) return admit_options(raw_path, match);
     if (match.other == nullptr) {
       const std::string nearest = service.router.nearest_path(request.path);
-      return error_reply(404, cat("there is no ", request.path, " here", nearest.empty() ? "; see /openapi.json for what there is" : "; did you mean " + nearest + "?"));
+      return error_reply(404, cat("there is no ", shortened(request.path), " here", nearest.empty() ? "; see /openapi.json for what there is" : "; did you mean " + nearest + "?"));
     }
     if (std::optional<Reply> refused = authenticate(*match.other)) return refused;
-    Reply reply = error_reply(405, cat(request.path, " does not take ", request.method, "; it takes ", join(match.allowed, ", ")));
+    Reply reply = error_reply(405, cat(shortened(request.path), " does not take ", request.method, "; it takes ", join(match.allowed, ", ")));
     reply.headers.add("allow", join(match.allowed, ", "));
     return reply;
   }

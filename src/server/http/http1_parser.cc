@@ -206,28 +206,58 @@ std::optional<ProtocolError> parse_head(std::string_view head, const HeadLimits&
   return std::nullopt;
 }
 
-size_t ChunkDecoder::fail(int status, const char* message, size_t used) {
-  error_ = ProtocolError{status, message};
-  return used;
+void ChunkDecoder::fail(int status, const char* message) { error_ = ProtocolError{status, message}; }
+
+// The line before a chunk: its size, perhaps extensions, CR LF.
+void ChunkDecoder::read_size_line(char c, size_t body_size) {
+  const int digit = hex_digit(c);
+  switch (state_) {
+    case State::kSize:
+      if (digit >= 0) {
+        left_ = left_ * 16 + static_cast<uint64_t>(digit);
+        if (++digits_ > 15) fail(400, "a chunk's size has too many digits");
+      } else if (digits_ == 0) {
+        fail(400, "a chunk does not begin with its size in hexadecimal digits");
+      } else if (c == ';') {
+        state_ = State::kExtensionStart;
+      } else if (c == '\r') {
+        state_ = State::kSizeLf;
+      } else {
+        fail(400, "a chunk's size is followed by something else than ';' or CR LF");
+      }
+      break;
+    case State::kExtensionStart:
+    case State::kExtension:
+      if (++extension_bytes_ > kChunkExtensionBytesMax) fail(400, "the chunk extensions are too long");
+      if (c == '"') quoted_ = !quoted_;
+      if (c == '\r' && (quoted_ || state_ == State::kExtensionStart)) fail(400, "a chunk extension is empty or a quote in it does not end");
+      if (c != '\r' && !valid_field_value({&c, 1})) fail(400, "a chunk extension has a control character");
+      state_ = c == '\r' ? State::kSizeLf : State::kExtension;
+      break;
+    default:
+      if (c != '\n') return fail(400, "a chunk's size line does not end in CR LF");
+      if (left_ > body_bytes_max_ - std::min(body_bytes_max_, body_size)) return fail(413, "the body is too large");
+      digits_ = 0;
+      state_ = left_ == 0 ? State::kTrailer : State::kBytes;
+      break;
+  }
 }
 
-bool ChunkDecoder::size_digit(char c) {
-  const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-  if (digit < 0) return false;
-  left_ = left_ * 16 + static_cast<uint64_t>(digit);
-  ++digits_;
-  return true;
-}
-
-void ChunkDecoder::end_trailer_line() {
-  line_.pop_back();  // the CR
+void ChunkDecoder::read_trailer(char c) {
+  if (++trailer_bytes_ > trailers_.bytes_max) return fail(431, "the trailers are too large together");
+  if (c != '\n') {
+    line_ += c;
+    return;
+  }
+  if (line_.empty() || line_.back() != '\r') return fail(400, "a trailer line does not end in CR LF");
+  line_.pop_back();
   if (line_.empty()) {
     state_ = State::kDone;
     return;
   }
   std::string_view name, value;
   error_ = split_field(line_, name, value);
-  if (!error_ && ++trailer_fields_ > trailers_.fields_max) error_ = ProtocolError{431, "the body has too many trailers"};
+  if (!error_ && ++trailer_fields_ > trailers_.fields_max) fail(431, "the body has too many trailers");
   line_.clear();
 }
 
@@ -235,68 +265,22 @@ size_t ChunkDecoder::decode(std::string_view bytes, std::string& body) {
   size_t at = 0;
   while (at < bytes.size() && state_ != State::kDone && !error_) {
     const char c = bytes[at];
-    switch (state_) {
-      case State::kSize:
-        if (size_digit(c)) {
-          if (digits_ > 15) return fail(400, "a chunk's size has too many digits", at);
-        } else if (digits_ == 0) {
-          return fail(400, "a chunk does not begin with its size in hexadecimal digits", at);
-        } else if (c == ';') {
-          state_ = State::kExtensionStart;
-        } else if (c == '\r') {
-          state_ = State::kSizeLf;
-        } else {
-          return fail(400, "a chunk's size is followed by something else than ';' or CR LF", at);
-        }
-        ++at;
-        break;
-      case State::kExtensionStart:
-        if (c == '\r') return fail(400, "a chunk's size has a ';' and no extension after it", at);
-        state_ = State::kExtension;
-        break;
-      case State::kExtension:
-        if (++extension_bytes_ > kChunkExtensionBytesMax) return fail(400, "the chunk extensions are too long", at);
-        if (c == '"') quoted_ = !quoted_;
-        if (c == '\r') {
-          if (quoted_) return fail(400, "a chunk extension has a quote that does not end", at);
-          state_ = State::kSizeLf;
-        } else if (!valid_field_value({&c, 1})) {
-          return fail(400, "a chunk extension has a control character", at);
-        }
-        ++at;
-        break;
-      case State::kSizeLf:
-        if (c != '\n') return fail(400, "a chunk's size line does not end in CR LF", at);
-        if (left_ > body_bytes_max_ - std::min(body_bytes_max_, body.size())) return fail(413, "the body is too large", at);
-        digits_ = 0;
-        state_ = left_ == 0 ? State::kTrailer : State::kBytes;
-        ++at;
-        break;
-      case State::kBytes: {
-        const auto take = static_cast<size_t>(std::min<uint64_t>(left_, bytes.size() - at));
-        body.append(bytes.substr(at, take));
-        left_ -= take;
-        at += take;
-        if (left_ == 0) state_ = State::kBytesCr;
-        break;
-      }
-      case State::kBytesCr:
-      case State::kBytesLf:
-        if (c != (state_ == State::kBytesCr ? '\r' : '\n')) return fail(400, "a chunk is longer than its size", at);
-        state_ = state_ == State::kBytesCr ? State::kBytesLf : State::kSize;
-        ++at;
-        break;
-      case State::kTrailer:
-        if (++trailer_bytes_ > trailers_.bytes_max) return fail(431, "the trailers are too large together", at);
-        ++at;
-        if (c == '\n') {
-          if (line_.empty() || line_.back() != '\r') return fail(400, "a trailer line does not end in CR LF", at);
-          end_trailer_line();
-        } else {
-          line_ += c;
-        }
-        break;
-      case State::kDone: break;
+    if (state_ == State::kBytes) {
+      const auto take = static_cast<size_t>(std::min<uint64_t>(left_, bytes.size() - at));
+      body.append(bytes.substr(at, take));
+      left_ -= take;
+      at += take;
+      if (left_ == 0) state_ = State::kBytesCr;
+      continue;
+    }
+    ++at;
+    if (state_ == State::kBytesCr || state_ == State::kBytesLf) {
+      if (c != (state_ == State::kBytesCr ? '\r' : '\n')) fail(400, "a chunk is longer than its size");
+      state_ = state_ == State::kBytesCr ? State::kBytesLf : State::kSize;
+    } else if (state_ == State::kTrailer) {
+      read_trailer(c);
+    } else {
+      read_size_line(c, body.size());
     }
   }
   return at;

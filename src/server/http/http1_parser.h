@@ -70,9 +70,9 @@ class ChunkDecoder {
 
  private:
   enum class State { kSize, kExtensionStart, kExtension, kSizeLf, kBytes, kBytesCr, kBytesLf, kTrailer, kDone };
-  size_t fail(int status, const char* message, size_t used);
-  bool size_digit(char c);
-  void end_trailer_line();
+  void fail(int status, const char* message);
+  void read_size_line(char c, size_t body_size);
+  void read_trailer(char c);
 
   size_t body_bytes_max_;
   HeadLimits trailers_;

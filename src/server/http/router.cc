@@ -9,6 +9,8 @@
 namespace sluice::http {
 namespace {
 
+constexpr size_t kNearestPathMax = 128;
+
 bool is_name(std::string_view segment) { return segment.size() > 2 && segment.front() == '{' && segment.back() == '}'; }
 bool is_rest(std::string_view segment) { return is_name(segment) && segment.ends_with("...}"); }
 std::string name_of(std::string_view segment) {
@@ -122,6 +124,8 @@ std::vector<std::string> Router::methods(std::string_view raw_path) const {
 }
 
 std::string Router::nearest_path(std::string_view path) const {
+  // The work grows with the length, and a client chooses it.
+  if (path.size() > kNearestPathMax) return {};
   std::vector<std::string> paths;
   for (const Route& route : routes_) paths.push_back(route.path);
   return nearest_name(path, paths);

@@ -57,10 +57,11 @@ struct ServerOptions {
   ServerLimits limits;
   // CORS: origins ("https://example.org") that browsers may call from; "*" for any; empty: none.
   std::vector<std::string> allowed_origins;
-  // Asked, on an I/O thread and before the body is read, for every route that is not public. May set request.principal.
+  // The two hooks below may be called on any I/O thread at once, must not block, and must not throw.
+  // Asked before the body is read, for every route that is not public. May set request.principal.
   // An error is sent to the client as it is (kUnauthenticated adds WWW-Authenticate: Bearer). Empty: all may enter.
   std::function<Result<void>(Request& request, const Route& route)> authenticate;
-  // Called on I/O threads after every answer, errors of this layer included. Empty: no access log. log_access is one.
+  // Called after every answer, errors of this layer included. Empty: no access log. log_access is one.
   std::function<void(const AccessRecord&)> on_access;
   // http_requests_total{method,route,code}, http_request_duration_seconds{route}, http_connections,
   // http_requests_running. Must outlive the server. Null: not counted.

@@ -15,6 +15,9 @@ struct ProtocolError {
   std::string message;
 };
 
+// 0–15, or −1.
+int hex_digit(char c);
+
 // "%41+b" → "A+b", or "A b" with plus_is_space. Nothing when a '%' is not followed by two hexadecimal digits.
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space);
 
