@@ -96,6 +96,11 @@ void EngineCore::adopt_prefixes() {
 }
 
 StepPlan EngineCore::plan() {
+  // Only a plan that may pre-empt reads what that would give, and counting it visits every block. A sequence needs at
+  // most one block more in a step.
+  const int available = cache_.allocator().available();
+  const bool may_preempt = available < this->running() || (!waiting_.empty() && !running_.empty() &&
+                                                           (*waiting_.begin())->request->priority < running_.back()->request->priority);
   std::vector<RunningView> running;
   for (const Sequence* sequence : running_) {
     const BlockTable& table = sequence->table;
@@ -103,7 +108,7 @@ StepPlan EngineCore::plan() {
                        .tokens = sequence->length(),
                        .computed = table.computed,
                        .blocks = static_cast<int>(table.blocks.size()),
-                       .releasable = cache_.releasable(table),
+                       .releasable = may_preempt ? cache_.releasable(table) : 0,
                        .scores_all = sequence->reads_logits});
   }
   std::vector<WaitingView> waiting;
@@ -116,7 +121,7 @@ StepPlan EngineCore::plan() {
                           .scored_rows = options_->prompt_score_rows,
                           .sequences = options_->sequences_max,
                           .block_tokens = cache_.block_tokens(),
-                          .available_blocks = cache_.allocator().available()};
+                          .available_blocks = available};
   return plan_step(running, waiting, limits, [&](int i) {
     const Sequence& sequence = *candidates[static_cast<size_t>(i)];
     return cache_.lookup(key(sequence), sequence.reuse_limit());

@@ -36,6 +36,13 @@ inline float exp_nonpositive(float x) {
   return x < -87.0f ? 0.0f : value;
 }
 
+// Weights in (0, 1], greatest first, 32 buckets for every halving; the last takes all the rest.
+constexpr size_t kBuckets = 1024;
+size_t bucket_of(float weight) {
+  const uint32_t one = std::bit_cast<uint32_t>(1.0f), bits = std::bit_cast<uint32_t>(weight);
+  return bits >= one ? 0 : std::min<size_t>((one - bits) >> 18, kBuckets - 1);
+}
+
 double sum_of(std::span<const float> values) {
   std::array<float, kLanes> lanes{};
   size_t i = 0;
@@ -165,13 +172,23 @@ void Sampler::adjust(std::span<float> logits, const SamplingSettings& settings, 
   }
 }
 
-// Cuts candidates_ (ascending by id, weights with the sum `total`) to the fewest whose weights reach top_p · total. Finds
-// the border by halving: only the half that holds it is looked at again.
+// Cuts candidates_ (ascending by id, weights with the sum `total`) to the fewest whose weights reach top_p · total. A
+// histogram finds the bucket of weights that holds the border; inside it, halving finds the border, looking again only at
+// the half that holds it.
 void Sampler::keep_top_p(double top_p, double total) {
-  selection_ = candidates_;
   const double wanted = top_p * total;
+  std::array<double, kBuckets> buckets{};
+  for (const Candidate& candidate : candidates_) buckets[bucket_of(candidate.weight)] += static_cast<double>(candidate.weight);
+  size_t bucket = 0;
+  double above = 0;  // weight of what is surely kept
+  for (; bucket < kBuckets && above + buckets[bucket] < wanted; ++bucket) above += buckets[bucket];
+  if (bucket == kBuckets) return;
+  selection_.clear();
+  for (const Candidate& candidate : candidates_) {
+    if (bucket_of(candidate.weight) == bucket) selection_.push_back(candidate);
+  }
+
   size_t low = 0, high = selection_.size();  // the border lies in [low, high)
-  double above = 0;                          // weight of [0, low)
   const auto at = [&](size_t i) { return selection_.begin() + static_cast<ptrdiff_t>(i); };
   while (high - low > 32) {
     const size_t middle = (low + high) / 2;
