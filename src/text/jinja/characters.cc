@@ -1,129 +1,52 @@
 #include "text/jinja/characters.h"
 
 #include <algorithm>
-#include <array>
-#include <optional>
+
+#include "text/jinja/upper_tables.h"
+#include "text/unicode.h"
 
 namespace sluice::text::jinja {
 namespace {
 
-struct Range {
-  char32_t first, last;
-};
-bool in_ranges(char32_t code, const auto& ranges) {
-  const auto after = std::upper_bound(ranges.begin(), ranges.end(), code,
-                                      [](char32_t c, const Range& range) { return c < range.first; });
-  return after != ranges.begin() && code <= std::prev(after)->last;
-}
-
-// Characters from 0x80 up that are no letters, no numbers and no letter-like marks: punctuation, symbols, controls,
-// combining marks, emoji, private use. Everything else there counts as a letter.
-constexpr std::array kNoLetters = {
-    Range{0x80, 0xA9},       Range{0xAB, 0xB4},       Range{0xB6, 0xB9},       Range{0xBB, 0xBF},
-    Range{0xD7, 0xD7},       Range{0xF7, 0xF7},       Range{0x2C2, 0x2C5},     Range{0x2D2, 0x2DF},
-    Range{0x2E5, 0x2EB},     Range{0x2ED, 0x2ED},     Range{0x2EF, 0x36F},     Range{0x375, 0x375},
-    Range{0x37E, 0x37E},     Range{0x384, 0x385},     Range{0x387, 0x387},     Range{0x482, 0x489},
-    Range{0x55A, 0x55F},     Range{0x589, 0x5CF},     Range{0x5F3, 0x61F},     Range{0x64B, 0x66D},
-    Range{0x6D4, 0x6D4},     Range{0x6D6, 0x6E4},     Range{0x6E7, 0x6ED},     Range{0x6F0, 0x6F9},
-    Range{0x900, 0x903},     Range{0x93A, 0x93C},     Range{0x93E, 0x94F},     Range{0x951, 0x957},
-    Range{0x962, 0x970},     Range{0xE31, 0xE31},     Range{0xE34, 0xE3F},     Range{0xE47, 0xE5B},
-    Range{0x1FBD, 0x1FBD},   Range{0x2000, 0x2070},   Range{0x2072, 0x207E},   Range{0x2080, 0x208F},
-    Range{0x20A0, 0x2101},   Range{0x2103, 0x2106},   Range{0x2108, 0x2109},   Range{0x2114, 0x2114},
-    Range{0x2116, 0x2118},   Range{0x211E, 0x2123},   Range{0x2150, 0x2182},   Range{0x2185, 0x2BFF},
-    Range{0x2CE5, 0x2CEA},   Range{0x2E00, 0x2E2E},   Range{0x2E30, 0x3004},   Range{0x3007, 0x3030},
-    Range{0x3036, 0x303A},   Range{0x303D, 0x3040},   Range{0x3097, 0x309C},   Range{0x30A0, 0x30A0},
-    Range{0x30FB, 0x30FB},   Range{0x3190, 0x319F},   Range{0x31C0, 0x31EF},   Range{0x3200, 0x33FF},
-    Range{0x4DC0, 0x4DFF},   Range{0xA490, 0xA4CF},   Range{0xD800, 0xF8FF},   Range{0xFB29, 0xFB29},
-    Range{0xFD3E, 0xFD3F},   Range{0xFE00, 0xFE6F},   Range{0xFEFF, 0xFF20},   Range{0xFF3B, 0xFF40},
-    Range{0xFF5B, 0xFF65},   Range{0xFFE0, 0xFFFF},   Range{0x1D000, 0x1D3FF}, Range{0x1F000, 0x1FBFF},
-    Range{0xE0000, 0x10FFFF},
-};
-
-constexpr std::array kDecimals = {
-    Range{'0', '9'},         Range{0x660, 0x669},     Range{0x6F0, 0x6F9},     Range{0x966, 0x96F},
-    Range{0x9E6, 0x9EF},     Range{0xE50, 0xE59},     Range{0xFF10, 0xFF19},   Range{0x1D7CE, 0x1D7FF},
-};
-
-// Lower-case letters and what is added to reach the upper-case one; step 2: upper and lower alternate.
-struct CaseRange {
-  char32_t first, last;  // lower-case letters
-  int32_t to_upper;
-  uint8_t step;
-};
-constexpr std::array kCaseRanges = {
-    CaseRange{'a', 'z', -32, 1},         CaseRange{0xE0, 0xF6, -32, 1},       CaseRange{0xF8, 0xFE, -32, 1},
-    CaseRange{0xFF, 0xFF, 121, 1},       CaseRange{0x101, 0x12F, -1, 2},      CaseRange{0x133, 0x137, -1, 2},
-    CaseRange{0x13A, 0x148, -1, 2},      CaseRange{0x14B, 0x177, -1, 2},      CaseRange{0x17A, 0x17E, -1, 2},
-    CaseRange{0x183, 0x185, -1, 2},      CaseRange{0x1A1, 0x1A5, -1, 2},      CaseRange{0x1CE, 0x1DC, -1, 2},
-    CaseRange{0x1DF, 0x1EF, -1, 2},      CaseRange{0x1F9, 0x21F, -1, 2},      CaseRange{0x223, 0x233, -1, 2},
-    CaseRange{0x247, 0x24F, -1, 2},      CaseRange{0x3AC, 0x3AC, -38, 1},     CaseRange{0x3AD, 0x3AF, -37, 1},
-    CaseRange{0x3B1, 0x3C1, -32, 1},     CaseRange{0x3C3, 0x3CB, -32, 1},     CaseRange{0x3CC, 0x3CC, -64, 1},
-    CaseRange{0x3CD, 0x3CE, -63, 1},     CaseRange{0x3D9, 0x3EF, -1, 2},      CaseRange{0x430, 0x44F, -32, 1},
-    CaseRange{0x450, 0x45F, -80, 1},     CaseRange{0x461, 0x481, -1, 2},      CaseRange{0x48B, 0x4BF, -1, 2},
-    CaseRange{0x4C2, 0x4CE, -1, 2},      CaseRange{0x4CF, 0x4CF, -15, 1},     CaseRange{0x4D1, 0x52F, -1, 2},
-    CaseRange{0x561, 0x586, -48, 1},     CaseRange{0x1E01, 0x1E95, -1, 2},    CaseRange{0x1EA1, 0x1EFF, -1, 2},
-    CaseRange{0x1F00, 0x1F07, 8, 1},     CaseRange{0x1F10, 0x1F15, 8, 1},     CaseRange{0x1F20, 0x1F27, 8, 1},
-    CaseRange{0x1F30, 0x1F37, 8, 1},     CaseRange{0x1F40, 0x1F45, 8, 1},     CaseRange{0x1F60, 0x1F67, 8, 1},
-    CaseRange{0x1F70, 0x1F71, 74, 1},    CaseRange{0x1F72, 0x1F75, 86, 1},    CaseRange{0x1F76, 0x1F77, 100, 1},
-    CaseRange{0x1F78, 0x1F79, 128, 1},   CaseRange{0x1F7A, 0x1F7B, 112, 1},   CaseRange{0x1F7C, 0x1F7D, 126, 1},
-    CaseRange{0x2170, 0x217F, -16, 1},   CaseRange{0x24D0, 0x24E9, -26, 1},   CaseRange{0x2C30, 0x2C5F, -48, 1},
-    CaseRange{0x2C81, 0x2CE3, -1, 2},    CaseRange{0xA641, 0xA66D, -1, 2},    CaseRange{0xA681, 0xA69B, -1, 2},
-    CaseRange{0xA723, 0xA72F, -1, 2},    CaseRange{0xA733, 0xA76F, -1, 2},    CaseRange{0xFF41, 0xFF5A, -32, 1},
-    CaseRange{0x10428, 0x1044F, -40, 1},
-};
-
 constexpr char32_t kFinalSigma = 0x3C2;
 constexpr char32_t kCapitalSigma = 0x3A3;
 
+bool in_categories(char32_t code, uint32_t mask) { return (category_mask(code) & mask) != 0; }
+
+const char* find_text(const CaseText* table, size_t count, char32_t code) {
+  const CaseText* found =
+      std::lower_bound(table, table + count, code, [](const CaseText& entry, char32_t c) { return entry.code < c; });
+  return found != table + count && found->code == code ? found->text : nullptr;
+}
+
 char32_t simple_upper(char32_t code) {
   if (code < 0x80) return code >= 'a' && code <= 'z' ? code - 32 : code;
-  if (code == 0xB5) return 0x39C;
-  if (code == 0x131) return 'I';
-  if (code == 0x17F) return 'S';
-  if (code == kFinalSigma) return kCapitalSigma;
-  for (const CaseRange& range : kCaseRanges) {
-    if (code < range.first || code > range.last || (code - range.first) % range.step != 0) continue;
-    return static_cast<char32_t>(static_cast<int32_t>(code) + range.to_upper);
+  // Ranges are sorted by their first character but those of step 2 may interleave, so neighbours are looked at too.
+  const UpperRange* end = std::upper_bound(kUpperRanges, kUpperRanges + kUpperRangeCount, code,
+                                           [](char32_t c, const UpperRange& range) { return c < range.first; });
+  for (const UpperRange* range = end; range != kUpperRanges && end - range < 4;) {
+    --range;
+    if (code > range->last || (code - range->first) % range->step != 0) continue;
+    return static_cast<char32_t>(static_cast<int32_t>(code) + range->shift);
   }
   return code;
 }
 
-char32_t simple_lower(char32_t code) {
-  if (code < 0x80) return code >= 'A' && code <= 'Z' ? code + 32 : code;
-  if (code == 0x1E9E) return 0xDF;
-  if (code == 0x2126) return 0x3C9;
-  if (code == 0x212A) return 'k';
-  if (code == 0x212B) return 0xE5;
-  for (const CaseRange& range : kCaseRanges) {
-    const int64_t lower = static_cast<int64_t>(code) - range.to_upper;
-    if (lower < range.first || lower > range.last || (lower - range.first) % range.step != 0) continue;
-    return static_cast<char32_t>(lower);
-  }
-  return code;
-}
-
-bool is_cased(char32_t code) { return is_lower(code) || is_upper(code); }
+bool is_cased(char32_t code) { return is_lower(code) || is_upper(code) || in_categories(code, category_bit(Category::kLt)); }
 
 void append_upper(std::string& out, char32_t code) {
-  if (code == 0xDF) {
-    out += "SS";
-  } else if (code == 0x149) {
-    append_character(out, 0x2BC);
-    out.push_back('N');
-  } else if (code >= 0xFB00 && code <= 0xFB04) {
-    constexpr std::array<std::string_view, 5> kLigatures = {"FF", "FI", "FL", "FFI", "FFL"};
-    out += kLigatures[code - 0xFB00];
+  if (const char* text = code < 0x80 ? nullptr : find_text(kUpperTexts, kUpperTextCount, code)) {
+    out += text;
   } else {
     append_character(out, simple_upper(code));
   }
 }
 
-void append_lower(std::string& out, char32_t code) {
-  if (code == 0x130) {
-    out.push_back('i');
-    append_character(out, 0x307);
+void append_title(std::string& out, char32_t code) {
+  if (const char* text = code < 0x80 ? nullptr : find_text(kTitleTexts, kTitleTextCount, code)) {
+    out += text;
   } else {
-    append_character(out, simple_lower(code));
+    append_upper(out, code);
   }
 }
 
@@ -144,24 +67,39 @@ std::string map_characters(std::string_view text, Each each) {
   return out;
 }
 
+// Characters that are passed over when it is asked whether a letter stands at a word's end.
+bool is_case_ignorable(char32_t code) {
+  if (code < 0x80) return code == '\'' || code == '.' || code == ':' || code == '^' || code == '`';
+  constexpr uint32_t kIgnorable = category_bit(Category::kMn) | category_bit(Category::kMe) | category_bit(Category::kCf) |
+                                  category_bit(Category::kLm) | category_bit(Category::kSk);
+  return code == 0xB7 || code == 0x2018 || code == 0x2019 || code == 0x2024 || code == 0x2027 || in_categories(code, kIgnorable);
+}
+
 // Σ at the end of a word is ς: preceded by a cased letter and not followed by one.
 bool ends_word(std::string_view text, size_t position) {
   bool cased_before = false;
   for (size_t i = position; i > 0;) {
     --i;
     if ((static_cast<uint8_t>(text[i]) & 0xC0) == 0x80) continue;
-    cased_before = is_cased(character_at(text, i).code);
+    const char32_t code = character_at(text, i).code;
+    if (is_case_ignorable(code)) continue;
+    cased_before = is_cased(code);
     break;
   }
-  const size_t next = position + 2;
-  return cased_before && (next >= text.size() || !is_cased(character_at(text, next).code));
+  if (!cased_before) return false;
+  for (size_t i = position + 2; i < text.size();) {
+    const Character c = character_at(text, i);
+    if (!is_case_ignorable(c.code)) return !is_cased(c.code);
+    i += c.length;
+  }
+  return true;
 }
 
 void append_lower_at(std::string& out, char32_t code, std::string_view text, size_t position) {
   if (code == kCapitalSigma && ends_word(text, position)) {
     append_character(out, kFinalSigma);
   } else {
-    append_lower(out, code);
+    text::append_lower(out, code);
   }
 }
 
@@ -253,8 +191,9 @@ size_t identifier_length(std::string_view text) {
   size_t i = 0;
   while (i < text.size()) {
     const Character c = character_at(text, i);
-    const bool start = c.code == '_' || is_letter(c.code);
-    if (!start && (i == 0 || !is_decimal(c.code))) break;
+    const bool start = c.code == '_' || is_letter(c.code) || (c.code >= 0x80 && in_categories(c.code, category_bit(Category::kNl)));
+    const bool inside = is_decimal(c.code) || (c.code >= 0x80 && in_categories(c.code, kMarkMask));
+    if (!start && (i == 0 || !inside)) break;
     i += c.length;
   }
   return i;
@@ -262,20 +201,30 @@ size_t identifier_length(std::string_view text) {
 
 bool is_letter(char32_t code) {
   if (code < 0x80) return (code >= 'a' && code <= 'z') || (code >= 'A' && code <= 'Z');
-  return !in_ranges(code, kNoLetters) && !is_decimal(code);
+  return in_categories(code, kLetterMask);
 }
-bool is_decimal(char32_t code) { return in_ranges(code, kDecimals); }
+bool is_decimal(char32_t code) {
+  if (code < 0x80) return code >= '0' && code <= '9';
+  return in_categories(code, category_bit(Category::kNd));
+}
+bool is_digit(char32_t code) {
+  const bool superscript = code == 0xB2 || code == 0xB3 || code == 0xB9 || code == 0x2070 ||
+                           (code >= 0x2074 && code <= 0x2079) || (code >= 0x2080 && code <= 0x2089);
+  const bool circled = (code >= 0x2460 && code <= 0x2468) || (code >= 0x2776 && code <= 0x277E);
+  return superscript || circled || is_decimal(code);
+}
+bool is_numeric(char32_t code) { return is_decimal(code) || in_categories(code, kNumberMask); }
 bool is_lower(char32_t code) {
-  return simple_upper(code) != code || code == 0xDF || code == 0xAA || code == 0xBA || code == 0x138 || code == 0x149;
+  if (code < 0x80) return code >= 'a' && code <= 'z';
+  return code == 0xAA || code == 0xBA || in_categories(code, category_bit(Category::kLl));
 }
-bool is_upper(char32_t code) { return simple_lower(code) != code || code == 0x130; }
+bool is_upper(char32_t code) {
+  if (code < 0x80) return code >= 'A' && code <= 'Z';
+  return in_categories(code, category_bit(Category::kLu));
+}
 bool is_printable(char32_t code) {
-  if (code < 0x7F) return code >= 0x20;
-  if (code < 0xA1 || code == 0xAD || is_space(code)) return false;
-  if (code >= 0xD800 && code <= 0xF8FF) return false;
-  return !(code >= 0x200B && code <= 0x200F) && !(code >= 0x202A && code <= 0x202E) &&
-         !(code >= 0x2060 && code <= 0x206F) && code != 0xFEFF && !(code >= 0xFFF0 && code <= 0xFFFB) &&
-         !(code >= 0xE0000 && code <= 0x10FFFF);
+  if (code < 0x80) return code >= 0x20 && code != 0x7F;
+  return !in_categories(code, kOtherMask | kSeparatorMask);
 }
 
 std::string to_upper(std::string_view text) {
@@ -290,11 +239,7 @@ std::string to_lower(std::string_view text) {
 std::string capitalize(std::string_view text) {
   return map_characters(text, [&](std::string& out, char32_t code, size_t i) {
     if (i > 0) return append_lower_at(out, code, text, i);
-    if (code == 0xDF) {
-      out += "Ss";
-    } else {
-      append_character(out, simple_upper(code));
-    }
+    append_title(out, code);
   });
 }
 
@@ -304,7 +249,7 @@ std::string title_case(std::string_view text) {
     if (inside_word) {
       append_lower_at(out, code, text, i);
     } else {
-      append_character(out, simple_upper(code));
+      append_title(out, code);
     }
     inside_word = is_cased(code);
   });

@@ -30,6 +30,8 @@ size_t identifier_length(std::string_view text);
 
 bool is_letter(char32_t code);   // str.isalpha
 bool is_decimal(char32_t code);  // str.isdecimal
+bool is_digit(char32_t code);    // str.isdigit
+bool is_numeric(char32_t code);  // str.isnumeric
 bool is_lower(char32_t code);
 bool is_upper(char32_t code);
 bool is_printable(char32_t code);  // str.isprintable

@@ -150,7 +150,7 @@ Result<Value> word_count(Budget& budget, const Value& input, Arguments arguments
   bool inside = false;
   for (size_t i = 0; i < text.size();) {
     const Character c = character_at(text, i);
-    const bool word = c.code == '_' || is_letter(c.code) || is_decimal(c.code);
+    const bool word = c.code == '_' || is_letter(c.code) || is_numeric(c.code);
     if (word && !inside) ++words;
     inside = word;
     i += c.length;

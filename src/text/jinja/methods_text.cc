@@ -292,7 +292,7 @@ Result<Value> format_map(Budget& budget, const Value& self, Arguments arguments)
   return brace_format(budget, self, named);
 }
 
-bool is_alnum(char32_t c) { return is_letter(c) || is_decimal(c); }
+bool is_alnum(char32_t c) { return is_letter(c) || is_digit(c) || is_numeric(c); }
 bool is_ascii_code(char32_t c) { return c < 0x80; }
 
 // True when all characters satisfy kTest and, unless kEmpty, there is one.
@@ -365,10 +365,10 @@ constexpr std::array kMethods = {
     Entry{"isalpha", all_are<is_letter>},
     Entry{"isascii", all_are<is_ascii_code, true>},
     Entry{"isdecimal", all_are<is_decimal>},
-    Entry{"isdigit", all_are<is_decimal>},
+    Entry{"isdigit", all_are<is_digit>},
     Entry{"isidentifier", is_identifier},
     Entry{"islower", cased<is_lower, is_upper>},
-    Entry{"isnumeric", all_are<is_decimal>},
+    Entry{"isnumeric", all_are<is_numeric>},
     Entry{"isprintable", all_are<is_printable, true>},
     Entry{"isspace", all_are<is_space>},
     Entry{"istitle", is_title},
