@@ -130,35 +130,42 @@ const Bpe::Pair* Bpe::find_pair(TokenId left, TokenId right) const {
   }
 }
 
-// A piece may be cut before "▁" when no token joins a character with a "▁" behind it, and when nothing else crosses
-// the border (fused unknown characters, word prefixes and suffixes).
+// A piece may be cut where no merge ever joins what meets there, when nothing else crosses the border (fused unknown
+// characters, word prefixes and suffixes, whole-piece tokens).
 void Bpe::find_safe_borders(const std::vector<BpeMerge>& merges) {
   if (options_.byte_level || !options_.continuing_subword_prefix.empty() || !options_.end_of_word_suffix.empty()) return;
   if (!options_.byte_fallback || !byte_tokens_.complete() || options_.ignore_merges) return;
+  const auto is_byte = [&](TokenId id) {
+    return std::find(byte_tokens_.ids.begin(), byte_tokens_.ids.end(), id) != byte_tokens_.ids.end();
+  };
+  cut_at_mark_ = true;
+  joined_.assign(256 * 256, false);
   for (const BpeMerge& merge : merges) {
     const std::string_view left = vocabulary_->text(merge.left);
     const std::string_view right = vocabulary_->text(merge.right);
-    if (right.starts_with(kMetaspace) && !left.ends_with(kMetaspace)) return;
+    // The text of a token is what it was merged from, except for these.
+    if (left.empty() || right.empty()) return;
+    if ((left.size() == 6 && is_byte(merge.left)) || (right.size() == 6 && is_byte(merge.right))) return;
+    if (right.starts_with(kMetaspace) && !left.ends_with(kMetaspace)) cut_at_mark_ = false;
+    joined_[size_t{static_cast<uint8_t>(left.back())} * 256 + static_cast<uint8_t>(right.front())] = true;
   }
-  split_at_metaspace_ = true;
+  cuts_ = true;
+}
+
+// Whether a merge can never join what is before and what is from `at`, the start of a character inside `piece`.
+bool Bpe::safe_border(std::string_view piece, size_t at) const {
+  if (!joined_[size_t{static_cast<uint8_t>(piece[at - 1])} * 256 + static_cast<uint8_t>(piece[at])]) return true;
+  return cut_at_mark_ && piece[at] == kMetaspace[0] && piece.substr(at).starts_with(kMetaspace) &&
+         !piece.substr(0, at).ends_with(kMetaspace);
 }
 
 void Bpe::encode(std::string_view piece, std::vector<TokenId>& out) const {
-  if (!split_at_metaspace_) return encode_segment(piece, out);
+  if (!cuts_) return encode_segment(piece, out);
   size_t begin = 0;
-  bool after_mark = true;  // a mark at the start begins no new segment
-  for (size_t at = 0; at < piece.size();) {
-    if (piece[at] != kMetaspace[0] || piece.substr(at, kMetaspace.size()) != kMetaspace) {
-      after_mark = false;
-      ++at;
-      continue;
-    }
-    if (!after_mark) {
-      encode_segment(piece.substr(begin, at - begin), out);
-      begin = at;
-    }
-    after_mark = true;
-    at += kMetaspace.size();
+  for (size_t at = 1; at < piece.size(); ++at) {
+    if (is_continuation(piece[at]) || !safe_border(piece, at)) continue;
+    encode_segment(piece.substr(begin, at - begin), out);
+    begin = at;
   }
   encode_segment(piece.substr(begin), out);
 }

@@ -70,6 +70,7 @@ class Bpe : public TokenModel {
   void add_pair(const BpeMerge& merge);
   const Pair* find_pair(TokenId left, TokenId right) const;
   void find_safe_borders(const std::vector<BpeMerge>& merges);
+  bool safe_border(std::string_view piece, size_t at) const;
   std::optional<TokenId> whole(std::string_view piece) const;
   void encode_segment(std::string_view piece, std::vector<TokenId>& out) const;
   void merge(std::string_view piece, std::vector<TokenId>& out) const;
@@ -84,7 +85,9 @@ class Bpe : public TokenModel {
   std::array<TokenId, 256> bytes_;    // byte-level: id of a byte alone, or -1; else of an ASCII character
   ByteTokens byte_tokens_;
   std::vector<Pair> pairs_;           // open addressing, a power of two
-  bool split_at_metaspace_ = false;   // no merge makes "x▁": pieces may be cut there
+  bool cuts_ = false;                 // pieces may be cut before they are merged:
+  bool cut_at_mark_ = false;          // before a "▁" that has none before it, and
+  std::vector<bool> joined_;          // [last byte of the left * 256 + first byte of the right] where false
   // 0: not yet tried; 1: merging the token's text gives the token; 2: it does not.
   std::unique_ptr<std::atomic<uint8_t>[]> proved_;
 };
