@@ -68,7 +68,7 @@ struct IoThread::State {
   std::thread thread;
 };
 
-IoThread::IoThread(BlockingPool* pool) : pool_(pool), state_(std::make_unique<State>()) {
+IoThread::IoThread(BlockingPool* pool) : pool_(pool), state_(std::make_shared<State>()) {
   state_->thread = std::thread([this] {
     name_this_thread("sluice-io");
     current_thread = this;
@@ -83,10 +83,16 @@ IoThread::~IoThread() {
 
 IoThread* IoThread::current() { return current_thread; }
 
-void IoThread::post(std::function<void()> function) { asio::post(state_->loop, std::move(function)); }
+// What is posted may run, and end the whole server, before the call that posts it has returned: the loop is kept alive
+// until it has.
+void IoThread::post(std::function<void()> function) {
+  const std::shared_ptr<State> state = state_;
+  asio::post(state->loop, std::move(function));
+}
 
 void IoThread::resume(std::coroutine_handle<> coroutine) {
-  asio::post(state_->loop, [coroutine] { coroutine.resume(); });
+  const std::shared_ptr<State> state = state_;
+  asio::post(state->loop, [coroutine] { coroutine.resume(); });
 }
 
 void IoThread::stop() { state_->loop.stop(); }

@@ -76,7 +76,7 @@ class IoThread {
  private:
   struct State;
   BlockingPool* pool_;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;
 };
 
 // co_await sleep_until(time), sleep_for(duration): on an I/O thread.

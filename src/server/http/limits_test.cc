@@ -59,10 +59,9 @@ TEST(Limits, BodiesTogether) {
   TestServer test(with([](ServerLimits& limits) { limits.body_bytes_total_max = 100'000; }));
   RawClient holder(test.port());
   holder.send(cat("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 90000\r\n\r\n", std::string(80'000, 'b')));
-  std::this_thread::sleep_for(milliseconds(50));
   const std::string request = cat("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 30000\r\n\r\n", std::string(30'000, 'b'));
-  const std::string refused = test.ask(request);
-  EXPECT_EQ(status_of(refused), 503);
+  std::string refused;
+  EXPECT_TRUE(eventually([&] { return status_of(refused = test.ask(request)) == 503; })) << "once the holder's bytes are read";
   EXPECT_EQ(header_of(refused, "retry-after"), "1");
   holder.send(std::string(10'000, 'b'));
   EXPECT_EQ(status_of(holder.receive_response()), 200);
@@ -115,11 +114,11 @@ TEST(Limits, SlowHeadersAndIdleConnections) {
   const auto start = Clock::now();
   // A byte now and then does not help: the deadline is for the whole head.
   std::thread dripping([&] {
-    for (int i = 0; i < 40 && slow.send("X"); ++i) std::this_thread::sleep_for(milliseconds(20));
+    for (int i = 0; i < 80 && slow.send("X"); ++i) std::this_thread::sleep_for(milliseconds(20));
   });
   const std::string all = slow.receive_all();
   EXPECT_EQ(status_of(all), 408);
-  EXPECT_LT(Clock::now() - start, milliseconds(700));
+  EXPECT_LT(Clock::now() - start, milliseconds(3000));
   EXPECT_EQ(silent.receive_all(), "");
   EXPECT_TRUE(silent.ended());
   EXPECT_EQ(idle.receive_all(), "");
@@ -129,11 +128,11 @@ TEST(Limits, SlowHeadersAndIdleConnections) {
 }
 
 TEST(Limits, SlowBodies) {
-  TestServer test(with([](ServerLimits& limits) { limits.body_read = milliseconds(250); }));
+  TestServer test(with([](ServerLimits& limits) { limits.body_read = milliseconds(500); }));
   RawClient slow(test.port());
   slow.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n");
   std::thread dripping([&] {
-    for (int i = 0; i < 40 && slow.send("X"); ++i) std::this_thread::sleep_for(milliseconds(20));
+    for (int i = 0; i < 80 && slow.send("X"); ++i) std::this_thread::sleep_for(milliseconds(20));
   });
   EXPECT_EQ(status_of(slow.receive_all()), 408);
   dripping.join();
@@ -162,7 +161,7 @@ TEST(Limits, AReaderThatStopsIsDroppedAndTheRouteTold) {
 }
 
 TEST(Limits, ASlowReaderIsServedAtItsPace) {
-  TestServer test(with([](ServerLimits& limits) { limits.write_stall = milliseconds(300); }));
+  TestServer test(with([](ServerLimits& limits) { limits.write_stall = milliseconds(2000); }));
   RawClient client(test.port(), 4096);
   client.send("GET /blob?n=8000000 HTTP/1.1\r\nHost: x\r\n\r\n");
   std::this_thread::sleep_for(milliseconds(150));
@@ -212,11 +211,11 @@ TEST(Drain, LetsRunningRequestsEndAndClosesTheRest) {
 TEST(Drain, ARequestUnderWayIsToldThatItIsTheLast) {
   TestServer test;
   RawClient client(test.port());
-  client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab");
-  std::this_thread::sleep_for(milliseconds(30));
+  client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
+  EXPECT_EQ(client.receive_response(), "HTTP/1.1 100 Continue\r\n\r\n");
   std::thread draining([&] { EXPECT_TRUE(test.server->drain(milliseconds(5000))); });
   std::this_thread::sleep_for(milliseconds(30));
-  client.send("cd");
+  client.send("abcd");
   const std::string response = client.receive_response();
   EXPECT_EQ(body_of(response), "abcd");
   EXPECT_EQ(header_of(response, "connection"), "close");
