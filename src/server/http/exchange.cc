@@ -132,9 +132,13 @@ size_t Exchange::body_bytes_max() const {
 }
 
 bool Exchange::reserve_body(size_t bytes) {
-  const size_t before = shard_.service.body_bytes.fetch_add(bytes, std::memory_order_relaxed);
+  std::atomic<size_t>& held = shard_.service.body_bytes;
+  if (held.fetch_add(bytes, std::memory_order_relaxed) + bytes > shard_.service.options.limits.body_bytes_total_max) {
+    held.fetch_sub(bytes, std::memory_order_relaxed);
+    return false;
+  }
   body_reserved_ += bytes;
-  return before + bytes <= shard_.service.options.limits.body_bytes_total_max;
+  return true;
 }
 
 Task<void> Exchange::answer() {

@@ -79,7 +79,7 @@ Router test_routes(Observed& observed) {
   open.is_public = true;
   router.add(open);
   // The lambdas below live in the router, which outlives every request: their captures are safe.
-  add("GET", "/wait", [&observed](const Request&, ResponseWriter& writer) -> Task<void> {
+  const Answer wait = [&observed](const Request&, ResponseWriter& writer) -> Task<void> {
     auto channel = std::make_shared<EventChannel<std::string>>(16);
     observed.channel = channel;
     writer.on_disconnect([&observed, channel] {
@@ -93,7 +93,9 @@ Router test_routes(Observed& observed) {
     }
     (void)co_await writer.finish();
     ++observed.ended;
-  });
+  };
+  add("GET", "/wait", wait);
+  add("POST", "/wait", wait);
   add("GET", "/flood", [&observed](const Request&, ResponseWriter& writer) -> Task<void> {
     writer.on_disconnect([&observed] { ++observed.disconnects; });
     (void)co_await writer.start(200, {});

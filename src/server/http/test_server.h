@@ -157,7 +157,7 @@ struct Observed {
   std::vector<std::string> accesses;  // "GET /x 200"
 };
 
-// GET /hello; POST /echo; GET /head?…; GET /stream?n=3 (chunks "0\n", "1\n", …); GET /wait (streams what is pushed into
+// GET /hello; POST /echo; GET /head?…; GET /stream?n=3 (chunks "0\n", "1\n", …); GET and POST /wait (streams what is pushed into
 // `channel`); GET /flood (writes until it fails); GET /blob?n=bytes; GET /throw; GET /silent; GET /half (start without
 // finish); GET /inject; GET /disconnect-late; POST /tiny (100 bytes at most); GET /public; GET /v1/models/{model...};
 // GET /blocking.
