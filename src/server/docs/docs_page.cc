@@ -163,7 +163,8 @@ load();
 std::string_view page() { return kPage; }
 
 std::string_view content_security_policy() {
-  return "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; "
+  return "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src "
+         "data:; base-uri 'none'; "
          "form-action 'none'; frame-ancestors 'none'";
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// The /docs page: one HTML file without any outside resource. It reads /openapi.json, lists the routes, and has a form that
-// sends a request and shows the answer as it comes.
+// The /docs page: one HTML file without any outside resource. It reads /openapi.json, lists the routes, and has a form
+// that sends a request and shows the answer as it comes.
 
 #include <string_view>
 

@@ -26,7 +26,9 @@ class AnswerInbox::Sink final : public api::GenerationSink {
 
 AnswerInbox::AnswerInbox(int prompts, const AnswerOptions& options) : options_(options), open_(prompts) {}
 
-std::shared_ptr<api::GenerationSink> AnswerInbox::sink(int prompt) { return std::make_shared<Sink>(shared_from_this(), prompt); }
+std::shared_ptr<api::GenerationSink> AnswerInbox::sink(int prompt) {
+  return std::make_shared<Sink>(shared_from_this(), prompt);
+}
 
 void AnswerInbox::add_report(int prompt, api::PromptReport report) {
   const std::lock_guard lock(mutex_);
@@ -38,7 +40,8 @@ void AnswerInbox::add_report(int prompt, api::PromptReport report) {
 void AnswerInbox::add_delta(int prompt, api::TokenDelta delta) {
   // The end token has no place in the text, so its log-probability has none among those of the text's tokens.
   const bool by_token = delta.finish == api::FinishReason::kStop && delta.stop_match.empty();
-  if (by_token && !options_.include_stop && !delta.logprobs.empty() && delta.logprobs.size() == delta.ids.size()) delta.logprobs.pop_back();
+  if (by_token && !options_.include_stop && !delta.logprobs.empty() && delta.logprobs.size() == delta.ids.size())
+    delta.logprobs.pop_back();
   if (options_.prompt_only) {
     delta.text.clear();
     delta.ids.clear();

@@ -34,10 +34,10 @@ class AnswerInbox : public std::enable_shared_from_this<AnswerInbox> {
 
   struct Taken {
     std::vector<std::pair<int, api::PromptReport>> prompts;  // reports that came, by prompt
-    std::vector<ChoicePart> parts;   // by choice; those with new text or an end
-    api::Usage usage;                // so far; exact when ended
-    bool ended = false;              // every request has ended, or one has failed
-    std::optional<Error> error;      // the first failure
+    std::vector<ChoicePart> parts;                           // by choice; those with new text or an end
+    api::Usage usage;                                        // so far; exact when ended
+    bool ended = false;                                      // every request has ended, or one has failed
+    std::optional<Error> error;                              // the first failure
   };
   // Consumer only.
   Taken take();

@@ -45,8 +45,8 @@ class AnswerWriter {
 
   // Before the first part of the prompt's choices. Only completions echo.
   virtual void set_echo(int prompt, EchoedPrompt echo);
-  // Appends one or two events: the new text, and the finish reason in one of its own. `so_far` is for clients that asked
-  // for continuous usage.
+  // Appends one or two events: the new text, and the finish reason in one of its own. `so_far` is for clients that
+  // asked for continuous usage.
   virtual void append_events(std::string& out, const ChoicePart& part, const api::Usage& so_far) = 0;
   // The whole answer as one JSON text; `choices` in order.
   virtual std::string whole(std::span<const ChoicePart> choices, const api::Usage& usage) = 0;

@@ -42,12 +42,15 @@ void expect_golden(const std::string& name, const std::string& text) {
 
 // Two choices with text that needs escaping, characters in pieces, and alternatives.
 std::vector<ChoicePart> sample_parts(bool logprobs) {
-  ChoicePart first{.choice = 0, .text = "Hi \"你\"\n\t\x01", .ids = {5, 6, 7}, .logprobs = {}, .finish = api::FinishReason::kStop};
+  ChoicePart first{
+      .choice = 0, .text = "Hi \"你\"\n\t\x01", .ids = {5, 6, 7}, .logprobs = {}, .finish = api::FinishReason::kStop};
   ChoicePart second{.choice = 1, .text = "😀", .ids = {8, 9}, .logprobs = {}, .finish = api::FinishReason::kLength};
   if (logprobs) {
-    first.logprobs = {token(5, "Hi ", -0.5F, {{5, "Hi ", -0.5F}, {6, "Ho ", -1.25F}}), token(6, "\"你\"", -1e-6F, {{6, "\"你\"", -1e-6F}, {9, "x", -14.F}}),
+    first.logprobs = {token(5, "Hi ", -0.5F, {{5, "Hi ", -0.5F}, {6, "Ho ", -1.25F}}),
+                      token(6, "\"你\"", -1e-6F, {{6, "\"你\"", -1e-6F}, {9, "x", -14.F}}),
                       token(7, "\n\t\x01", -std::numeric_limits<float>::infinity(), {{4, "a", 0.F}, {9, "x", -3.F}})};
-    second.logprobs = {token(8, "\xF0\x9F", -2.F, {{8, "\xF0\x9F", -2.F}, {3, "\xF0", -2.5F}}), token(9, "\x98\x80", -0.25F, {{9, "\x98\x80", -0.25F}, {1, "b", -7.F}})};
+    second.logprobs = {token(8, "\xF0\x9F", -2.F, {{8, "\xF0\x9F", -2.F}, {3, "\xF0", -2.5F}}),
+                       token(9, "\x98\x80", -0.25F, {{9, "\x98\x80", -0.25F}, {1, "b", -7.F}})};
   }
   return {first, second};
 }
@@ -74,7 +77,8 @@ TEST(CompletionWriter, MatchesItsGoldens) {
   AnswerOptions plain{.choices = 2};
   expect_golden("completion.json", make_completion_writer(kHead, plain)->whole(sample_parts(false), kUsage));
   AnswerOptions echoing{.logprobs = true, .top_logprobs = 1, .echo = true, .choices = 2};
-  const EchoedPrompt echo{.text = "né ", .logprobs = {token(1, "<s>", std::nanf("")), token(2, " n", -1.F), token(3, "é ", -2.F)}};
+  const EchoedPrompt echo{.text = "né ",
+                          .logprobs = {token(1, "<s>", std::nanf("")), token(2, " n", -1.F), token(3, "é ", -2.F)}};
   auto writer = make_completion_writer(kHead, echoing);
   writer->set_echo(0, echo);
   expect_golden("completion_echo.json", writer->whole(sample_parts(true), kUsage));
@@ -88,18 +92,21 @@ TEST(ChatWriter, SendsTheRoleWithTheFirstTextAndNeverAlone) {
   auto writer = make_chat_writer(kHead, {.stream = true});
   std::string out;
   writer->append_events(out, {.choice = 0, .text = "a", .ids = {1}, .logprobs = {}, .finish = std::nullopt}, {});
-  writer->append_events(out, {.choice = 0, .text = "b", .ids = {2}, .logprobs = {}, .finish = api::FinishReason::kStop}, {});
+  writer->append_events(out, {.choice = 0, .text = "b", .ids = {2}, .logprobs = {}, .finish = api::FinishReason::kStop},
+                        {});
   const auto events = event_payloads(out);
   ASSERT_EQ(events.size(), 3U);
   EXPECT_EQ(dump_json(parse_json(events[0]).value()["choices"][0]["delta"]), R"({"role":"assistant","content":"a"})");
   EXPECT_EQ(dump_json(parse_json(events[1]).value()["choices"][0]["delta"]), R"({"content":"b"})");
-  EXPECT_EQ(dump_json(parse_json(events[2]).value()["choices"][0]), R"({"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"})");
+  EXPECT_EQ(dump_json(parse_json(events[2]).value()["choices"][0]),
+            R"({"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"})");
 }
 
 TEST(ChatWriter, AnEmptyAnswerStillHasARole) {
   auto writer = make_chat_writer(kHead, {.stream = true});
   std::string out;
-  writer->append_events(out, {.choice = 0, .text = "", .ids = {1}, .logprobs = {}, .finish = api::FinishReason::kStop}, {});
+  writer->append_events(out, {.choice = 0, .text = "", .ids = {1}, .logprobs = {}, .finish = api::FinishReason::kStop},
+                        {});
   const auto events = event_payloads(out);
   ASSERT_EQ(events.size(), 2U);
   EXPECT_EQ(parse_json(events[0]).value()["choices"][0]["delta"]["role"], "assistant");
@@ -111,9 +118,12 @@ TEST(Streaming, JoinedPiecesAreTheWholeAnswer) {
   static const std::vector<std::string> kPieces = {"", "a", " b", "你好", "\"", "\n", "\\", "😀", "é", "data: x\n\n"};
   for (uint64_t seed = 0; seed < 200; ++seed) {
     uint64_t draws = 0;
-    const auto draw = [&](size_t below) { return static_cast<size_t>(philox_uniform(seed, draws++) * static_cast<double>(below)); };
+    const auto draw = [&](size_t below) {
+      return static_cast<size_t>(philox_uniform(seed, draws++) * static_cast<double>(below));
+    };
     const bool chat = draw(2) == 0;
-    AnswerOptions options{.logprobs = draw(2) == 0, .top_logprobs = 2, .echo = !chat && draw(2) == 0, .token_ids = true};
+    AnswerOptions options{
+        .logprobs = draw(2) == 0, .top_logprobs = 2, .echo = !chat && draw(2) == 0, .token_ids = true};
     options.choices = 1 + static_cast<int>(draw(3));
     const int prompts = chat ? 1 : 1 + static_cast<int>(draw(3));
     AnswerOptions streaming = options;
@@ -139,15 +149,23 @@ TEST(Streaming, JoinedPiecesAreTheWholeAnswer) {
       while (true) {
         const size_t choice = draw(left.size());
         if (left[choice] > 0) {
-          api::TokenDelta delta{.choice = static_cast<int>(choice), .text = kPieces[draw(kPieces.size())], .ids = {static_cast<int>(draw(100))}, .logprobs = {}, .finish = {}, .stop_match = {}};
-          if (options.logprobs) delta.logprobs = {token(delta.ids[0], delta.text, -0.5F, {{1, "x", -0.25F}, {delta.ids[0], delta.text, -0.5F}})};
+          api::TokenDelta delta{.choice = static_cast<int>(choice),
+                                .text = kPieces[draw(kPieces.size())],
+                                .ids = {static_cast<int>(draw(100))},
+                                .logprobs = {},
+                                .finish = {},
+                                .stop_match = {}};
+          if (options.logprobs)
+            delta.logprobs = {
+                token(delta.ids[0], delta.text, -0.5F, {{1, "x", -0.25F}, {delta.ids[0], delta.text, -0.5F}})};
           if (--left[choice] == 0) delta.finish = draw(2) == 0 ? api::FinishReason::kStop : api::FinishReason::kLength;
           for (const auto& sink : sinks) sink->on_delta(delta);
           if (draw(3) == 0) take();
         }
         if (std::all_of(left.begin(), left.end(), [](int n) { return n == 0; })) break;
       }
-      for (const auto& sink : sinks) sink->on_end(api::Usage{.prompt_tokens = 3, .cached_tokens = 1, .completion_tokens = 7});
+      for (const auto& sink : sinks)
+        sink->on_end(api::Usage{.prompt_tokens = 3, .cached_tokens = 1, .completion_tokens = 7});
     }
     take();
     const AnswerInbox::Taken whole_taken = whole_inbox->take();
@@ -188,8 +206,14 @@ TEST(AnswerInbox, AnEndTokenHasNoPlaceAmongTheTextsLogprobs) {
   for (const bool include : {false, true}) {
     const auto inbox = std::make_shared<AnswerInbox>(1, AnswerOptions{.logprobs = true, .include_stop = include});
     const auto sink = inbox->sink(0);
-    sink->on_delta({.choice = 0, .text = "a", .ids = {1}, .logprobs = {token(1, "a", -1)}, .finish = {}, .stop_match = {}});
-    sink->on_delta({.choice = 0, .text = "", .ids = {2}, .logprobs = {token(2, "</s>", -1)}, .finish = api::FinishReason::kStop, .stop_match = {}});
+    sink->on_delta(
+        {.choice = 0, .text = "a", .ids = {1}, .logprobs = {token(1, "a", -1)}, .finish = {}, .stop_match = {}});
+    sink->on_delta({.choice = 0,
+                    .text = "",
+                    .ids = {2},
+                    .logprobs = {token(2, "</s>", -1)},
+                    .finish = api::FinishReason::kStop,
+                    .stop_match = {}});
     sink->on_end(api::Usage{.prompt_tokens = 1, .cached_tokens = 0, .completion_tokens = 2});
     EXPECT_EQ(inbox->take().parts[0].logprobs.size(), include ? 2U : 1U);
   }
@@ -217,13 +241,20 @@ TEST(JsonText, WritesFloatsThatReadBack) {
   EXPECT_EQ(text(std::nanf("")), "null");
   EXPECT_EQ(text(-std::numeric_limits<float>::infinity()), "-9999.0");
   for (uint64_t i = 0; i < 2000; ++i) {
-    const auto value = static_cast<float>((philox_uniform(1, i) - 0.5) * std::pow(10.0, static_cast<double>(i % 60) - 30));
+    const auto value =
+        static_cast<float>((philox_uniform(1, i) - 0.5) * std::pow(10.0, static_cast<double>(i % 60) - 30));
     EXPECT_EQ(static_cast<float>(parse_json(text(value)).value().get<double>()), value);
   }
 }
 
 TEST(JsonText, Base64AsInRfc4648) {
-  const std::pair<const char*, const char*> vectors[] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+  const std::pair<const char*, const char*> vectors[] = {{"", ""},
+                                                         {"f", "Zg=="},
+                                                         {"fo", "Zm8="},
+                                                         {"foo", "Zm9v"},
+                                                         {"foob", "Zm9vYg=="},
+                                                         {"fooba", "Zm9vYmE="},
+                                                         {"foobar", "Zm9vYmFy"}};
   for (const auto& [plain, encoded] : vectors) EXPECT_EQ(base64(plain), encoded);
 }
 
@@ -231,7 +262,12 @@ TEST(Responses, MatchTheirGoldens) {
   api::EmbedAnswer answer{.embeddings = {{0.6F, 0.8F, 0.F}, {1.F, -0.F, 1e-9F}}, .usage = {.prompt_tokens = 5}};
   expect_golden("embeddings.json", render_embeddings("m", answer, EmbeddingEncoding::kFloat));
   expect_golden("embeddings_base64.json", render_embeddings("m", answer, EmbeddingEncoding::kBase64));
-  expect_golden("models.json", render_models({{.id = "zai/glm", .created = 1700000000, .context_tokens = 4096, .architecture = "glm4", .root = "/m", .chat = true}}));
+  expect_golden("models.json", render_models({{.id = "zai/glm",
+                                               .created = 1700000000,
+                                               .context_tokens = 4096,
+                                               .architecture = "glm4",
+                                               .root = "/m",
+                                               .chat = true}}));
   expect_golden("infer.json", render_inference(kHead, sample_parts(false), kUsage, true));
 }
 

@@ -33,7 +33,8 @@ Result<std::vector<std::string>> ApiKeys::read_file(const std::string& path) {
     const std::string_view key = trim(line);
     if (!key.empty() && !key.starts_with('#')) keys.emplace_back(key);
   }
-  if (keys.empty()) return invalid_argument(cat("The key file ", path, " holds no key; write one per line, or leave the option out."));
+  if (keys.empty())
+    return invalid_argument(cat("The key file ", path, " holds no key; write one per line, or leave the option out."));
   return keys;
 }
 
@@ -47,12 +48,15 @@ Result<void> ApiKeys::authenticate(http::Request& request) const {
   if (empty()) return {};
   const std::string_view key = shown_key(request);
   if (key.empty()) {
-    return Error{ErrorCode::kUnauthenticated, "You didn't provide an API key. Send it as 'Authorization: Bearer YOUR_KEY' or 'x-api-key: YOUR_KEY'.",
-                 {}, "missing_api_key"};
+    return Error{ErrorCode::kUnauthenticated,
+                 "You didn't provide an API key. Send it as 'Authorization: Bearer YOUR_KEY' or 'x-api-key: YOUR_KEY'.",
+                 {},
+                 "missing_api_key"};
   }
   const Digest shown = digest(key);
   bool known = false;
-  for (const Digest& digest : digests_) known |= CRYPTO_memcmp(digest.data(), shown.data(), shown.size()) == 0;  // all, always
+  for (const Digest& digest : digests_)
+    known |= CRYPTO_memcmp(digest.data(), shown.data(), shown.size()) == 0;  // all, always
   if (!known) return Error{ErrorCode::kUnauthenticated, "Incorrect API key provided.", {}, "invalid_api_key"};
   static constexpr char kHex[] = "0123456789abcdef";
   request.principal = "key-";

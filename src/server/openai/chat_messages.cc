@@ -28,10 +28,12 @@ Result<std::string> part_text(const Json& part, const std::string& path) {
   if (type == "text" || type == "refusal") return required_string(part, type, path);
   const std::string param = cat(path, ".type");
   if (type == "image_url" || type == "image" || type == "input_image") {
-    return unsupported_value(param, cat("Unsupported content part '", type, "' at '", path, "': this model takes no images, only text."));
+    return unsupported_value(
+        param, cat("Unsupported content part '", type, "' at '", path, "': this model takes no images, only text."));
   }
   if (type == "input_audio" || type == "audio_url" || type == "video_url" || type == "video" || type == "file") {
-    return unsupported_value(param, cat("Unsupported content part '", type, "' at '", path, "': this model takes only text."));
+    return unsupported_value(param,
+                             cat("Unsupported content part '", type, "' at '", path, "': this model takes only text."));
   }
   return invalid_value(param, cat("Invalid value: '", type.substr(0, 60), "'. Supported values are: 'text'."));
 }
@@ -55,7 +57,8 @@ Result<Json> normalise_called_function(const Json& function, const std::string& 
   Json clean = function;
   const std::string param = cat(path, ".arguments");
   const Json* arguments = json_find(function, "arguments");
-  if (arguments == nullptr || arguments->is_null() || (arguments->is_string() && trim(arguments->get_ref<const std::string&>()).empty())) {
+  if (arguments == nullptr || arguments->is_null() ||
+      (arguments->is_string() && trim(arguments->get_ref<const std::string&>()).empty())) {
     clean["arguments"] = Json::object();
     return clean;
   }
@@ -89,8 +92,9 @@ Result<Json> normalise_tool_calls(const Json& calls, const std::string& path) {
 Result<std::string> message_role(const Json& message, const std::string& path) {
   SLUICE_TRY(std::string role, required_string(message, "role", path));
   if (std::find(kRoles.begin(), kRoles.end(), role) == kRoles.end()) {
-    return invalid_value(cat(path, ".role"), cat("Invalid value: '", role.substr(0, 60),
-                                                 "'. Supported values are: 'system', 'developer', 'user', 'assistant', and 'tool'."));
+    return invalid_value(cat(path, ".role"),
+                         cat("Invalid value: '", role.substr(0, 60),
+                             "'. Supported values are: 'system', 'developer', 'user', 'assistant', and 'tool'."));
   }
   return role;
 }
@@ -100,7 +104,8 @@ Result<Json> normalise_message(const Json& message, const std::string& path) {
   SLUICE_TRY(const std::string role, message_role(message, path));
   for (const char* name : {"name", "tool_call_id", "reasoning_content"}) {
     const Json* value = json_find(message, name);
-    if (value != nullptr && !value->is_null() && !value->is_string()) return invalid_type(cat(path, ".", name), "a string", *value);
+    if (value != nullptr && !value->is_null() && !value->is_string())
+      return invalid_type(cat(path, ".", name), "a string", *value);
   }
   Json clean = Json::object();
   clean["role"] = role == "developer" ? "system" : role;
@@ -131,7 +136,8 @@ Result<void> check_tool(const Json& tool, const std::string& path) {
   if (!tool.is_object()) return invalid_type(path, "an object", tool);
   SLUICE_TRY(const std::string type, required_string(tool, "type", path));
   if (type != "function") {
-    return invalid_value(cat(path, ".type"), cat("Invalid value: '", type.substr(0, 60), "'. Supported values are: 'function'."));
+    return invalid_value(cat(path, ".type"),
+                         cat("Invalid value: '", type.substr(0, 60), "'. Supported values are: 'function'."));
   }
   const std::string function_path = cat(path, ".function");
   const Json* function = json_find(tool, "function");
@@ -139,7 +145,9 @@ Result<void> check_tool(const Json& tool, const std::string& path) {
   if (!function->is_object()) return invalid_type(function_path, "an object", *function);
   SLUICE_TRY(const std::string name, required_string(*function, "name", function_path));
   if (name.empty() || name.size() > 128) {
-    return invalid_value(cat(function_path, ".name"), cat("Invalid '", function_path, ".name': expected 1 to 128 bytes, but got ", name.size(), "."));
+    return invalid_value(
+        cat(function_path, ".name"),
+        cat("Invalid '", function_path, ".name': expected 1 to 128 bytes, but got ", name.size(), "."));
   }
   const Json* description = json_find(*function, "description");
   if (description != nullptr && !description->is_null() && !description->is_string()) {
@@ -154,7 +162,8 @@ Result<void> check_tool(const Json& tool, const std::string& path) {
 
 Error length_error(const std::string& param, int64_t limit, size_t got) {
   return Error{ErrorCode::kInvalidArgument,
-               cat("Invalid '", param, "': array too long. Expected an array with maximum length ", limit, ", but got length ", got, " instead."),
+               cat("Invalid '", param, "': array too long. Expected an array with maximum length ", limit,
+                   ", but got length ", got, " instead."),
                param, "array_above_max_length"};
 }
 
@@ -163,7 +172,9 @@ Error length_error(const std::string& param, int64_t limit, size_t got) {
 Result<Json> normalise_messages(const Json& messages, const std::string& param, int64_t messages_max) {
   if (!messages.is_array()) return invalid_type(param, "an array of messages", messages);
   if (messages.empty()) {
-    return Error{ErrorCode::kInvalidArgument, cat("Invalid '", param, "': empty array. Expected an array with minimum length 1."), param, "empty_array"};
+    return Error{ErrorCode::kInvalidArgument,
+                 cat("Invalid '", param, "': empty array. Expected an array with minimum length 1."), param,
+                 "empty_array"};
   }
   if (static_cast<int64_t>(messages.size()) > messages_max) return length_error(param, messages_max, messages.size());
   Json clean = Json::array();

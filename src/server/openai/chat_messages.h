@@ -1,6 +1,6 @@
 #pragma once
-// An OpenAI messages array becomes what chat templates read: roles they know, content as one string, tool-call arguments
-// as objects. Errors name the element: "messages[2].content[0].type".
+// An OpenAI messages array becomes what chat templates read: roles they know, content as one string, tool-call
+// arguments as objects. Errors name the element: "messages[2].content[0].type".
 
 #include <string>
 

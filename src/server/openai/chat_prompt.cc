@@ -22,11 +22,15 @@ bool read_tool_choice(FieldReader& fields, bool has_tools) {
   if (name == "none") return false;
   if (name == "auto") return true;
   if (name != "required" && name != "function") {
-    fields.fail(invalid_value(param, cat("Invalid value: '", name.substr(0, 60), "'. Supported values are: 'none' and 'auto'.")));
+    fields.fail(invalid_value(
+        param, cat("Invalid value: '", name.substr(0, 60), "'. Supported values are: 'none' and 'auto'.")));
   } else if (!has_tools) {
-    fields.fail(invalid_value(param, cat("Invalid value for '", param, "': '", param, "' is only allowed when 'tools' are specified.")));
+    fields.fail(invalid_value(
+        param, cat("Invalid value for '", param, "': '", param, "' is only allowed when 'tools' are specified.")));
   } else {
-    fields.fail(unsupported_value(param, cat("Unsupported value: '", param, "' cannot force a call with this model. Supported values are: 'none' and 'auto'.")));
+    fields.fail(unsupported_value(
+        param, cat("Unsupported value: '", param,
+                   "' cannot force a call with this model. Supported values are: 'none' and 'auto'.")));
   }
   return false;
 }

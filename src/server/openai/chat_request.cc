@@ -20,7 +20,8 @@ void read_logprobs(FieldReader& fields, api::SamplingParams& sampling, AnswerOpt
   answer.logprobs = fields.boolean(field::kChatLogprobs).value_or(false);
   const auto top = fields.integer(field::kTopLogprobs);
   if (top.value_or(0) > 0 && !answer.logprobs) {
-    fields.fail(invalid_value(fields.path("top_logprobs"), "The 'top_logprobs' parameter is only allowed when 'logprobs' is true."));
+    fields.fail(invalid_value(fields.path("top_logprobs"),
+                              "The 'top_logprobs' parameter is only allowed when 'logprobs' is true."));
   }
   if (!answer.logprobs) return;
   answer.top_logprobs = static_cast<int>(top.value_or(0));
@@ -34,7 +35,8 @@ void check_modalities(FieldReader& fields) {
     const std::string param = cat(fields.path("modalities"), "[", i, "]");
     if (!(*modalities)[i].is_string()) return fields.fail(invalid_type(param, "a string", (*modalities)[i]));
     if ((*modalities)[i] != "text") {
-      return fields.fail(unsupported_value(param, cat("Unsupported value: '", param, "': this model makes text only.")));
+      return fields.fail(
+          unsupported_value(param, cat("Unsupported value: '", param, "': this model makes text only.")));
     }
   }
 }

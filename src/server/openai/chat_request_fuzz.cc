@@ -30,7 +30,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   check(chat);
   if (chat.ok()) {
     const auto& prompt = std::get<api::ChatPrompt>(chat->requests.front().prompt);
-    for (const Json& message : *prompt.messages) SLUICE_CHECK(message["content"].is_string() && message["role"].is_string());
+    for (const Json& message : *prompt.messages)
+      SLUICE_CHECK(message["content"].is_string() && message["role"].is_string());
   }
   check(openai::parse_completion_request(*body, options));
   check(openai::parse_embedding_request(*body, options));

@@ -26,7 +26,8 @@ class ChatWriter final : public AnswerWriter {
 
   void append_events(std::string& out, const ChoicePart& part, const api::Usage& so_far) override {
     const bool first = begun_.insert(part.choice).second;
-    // The role comes with the first text, never before it: clients take the first chunk with content as the first token.
+    // The role comes with the first text, never before it: clients take the first chunk with content as the first
+    // token.
     if (first || !part.text.empty() || !part.logprobs.empty() || (options_.token_ids && !part.ids.empty())) {
       begin_choice(out, part.choice);
       out += first ? R"("delta":{"role":"assistant","content":)" : R"("delta":{"content":)";

@@ -36,12 +36,14 @@ void read_logprobs(FieldReader& fields, api::SamplingParams& sampling, AnswerOpt
 void refuse_completion_fields(FieldReader& fields, int choices) {
   const Json* suffix = fields.any("suffix");
   if (suffix != nullptr && *suffix != "") {
-    fields.fail(unsupported_parameter(fields.path("suffix"), "Unsupported parameter: 'suffix': this model does not fill in the middle; leave it out."));
+    fields.fail(unsupported_parameter(
+        fields.path("suffix"),
+        "Unsupported parameter: 'suffix': this model does not fill in the middle; leave it out."));
   }
   const auto best_of = fields.integer(field::kBestOf);
   if (best_of && *best_of != choices) {
-    fields.fail(unsupported_value(fields.path("best_of"), cat("Unsupported value: 'best_of' must equal 'n' (", choices, "), but got ", *best_of,
-                                                              ": answers are not ranked.")));
+    fields.fail(unsupported_value(fields.path("best_of"), cat("Unsupported value: 'best_of' must equal 'n' (", choices,
+                                                              "), but got ", *best_of, ": answers are not ranked.")));
   }
 }
 
@@ -62,8 +64,9 @@ Result<GenerateCall> parse_completion_request(const Json& body, const ParseOptio
   if (!fields.ok()) return fields.error();
   const int64_t choices = request.choices * static_cast<int64_t>(prompts.size());
   if (choices > options.limits.choices_max) {
-    return invalid_value("n", cat("Invalid 'n': ", prompts.size(), " prompts with ", request.choices, " choices each make ", choices,
-                                  " choices; at most ", options.limits.choices_max, " are allowed."));
+    return invalid_value(
+        "n", cat("Invalid 'n': ", prompts.size(), " prompts with ", request.choices, " choices each make ", choices,
+                 " choices; at most ", options.limits.choices_max, " are allowed."));
   }
   for (api::Prompt& prompt : prompts) {
     call.requests.push_back(request);

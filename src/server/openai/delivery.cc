@@ -17,7 +17,8 @@ void set_echoes(Delivery& delivery, AnswerInbox::Taken& taken) {
 
 http::Headers event_stream_headers() {
   // The last line keeps nginx from collecting the stream.
-  return {{"content-type", "text/event-stream; charset=utf-8"}, {"cache-control", "no-cache"}, {"x-accel-buffering", "no"}};
+  return {
+      {"content-type", "text/event-stream; charset=utf-8"}, {"cache-control", "no-cache"}, {"x-accel-buffering", "no"}};
 }
 
 // Sends `text` as a piece of the stream, begun if it has not. False when the client is gone.
@@ -32,7 +33,8 @@ http::Task<bool> send_piece(http::ResponseWriter& writer, const std::string& tex
 
 http::Task<void> deliver_stream(Delivery delivery, http::ResponseWriter& writer) {
   AnswerInbox& inbox = delivery.answer->inbox();
-  const auto patience = delivery.keep_alive.count() > 0 ? delivery.keep_alive : std::chrono::milliseconds(std::chrono::hours(1));
+  const auto patience =
+      delivery.keep_alive.count() > 0 ? delivery.keep_alive : std::chrono::milliseconds(std::chrono::hours(1));
   std::string out;
   while (true) {
     const auto rung = co_await inbox.bell().next_for(patience);

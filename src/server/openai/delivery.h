@@ -1,6 +1,6 @@
 #pragma once
-// Brings an answer to its client: as server-sent events while it is made, or whole. Both stop the backend's work at once
-// when the client leaves.
+// Brings an answer to its client: as server-sent events while it is made, or whole. Both stop the backend's work at
+// once when the client leaves.
 
 #include <chrono>
 #include <functional>

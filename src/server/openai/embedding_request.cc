@@ -16,7 +16,8 @@ void refuse_empty_texts(FieldReader& fields, const std::vector<api::Prompt>& inp
 }
 
 template <class Value>
-void read_word(FieldReader& fields, const FieldSpec& spec, std::initializer_list<std::pair<std::string_view, Value>> words, Value& out) {
+void read_word(FieldReader& fields, const FieldSpec& spec,
+               std::initializer_list<std::pair<std::string_view, Value>> words, Value& out) {
   const auto given = fields.string(spec);
   if (!given) return;
   std::string known;
@@ -27,7 +28,8 @@ void read_word(FieldReader& fields, const FieldSpec& spec, std::initializer_list
     }
     known += cat(known.empty() ? "'" : " and '", word, "'");
   }
-  fields.fail(invalid_value(fields.path(spec.name), cat("Invalid value: '", given->substr(0, 60), "'. Supported values are: ", known, ".")));
+  fields.fail(invalid_value(fields.path(spec.name),
+                            cat("Invalid value: '", given->substr(0, 60), "'. Supported values are: ", known, ".")));
 }
 
 }  // namespace
@@ -38,9 +40,11 @@ Result<EmbedCall> parse_embedding_request(const Json& body, const ParseOptions& 
   call.request.model = fields.string(field::kModel).value_or("");
   call.request.inputs = read_text_prompts(fields, "input", true, options.limits.embedding_inputs_max);
   refuse_empty_texts(fields, call.request.inputs);
-  read_word<EmbeddingEncoding>(fields, field::kEncodingFormat, {{"float", EmbeddingEncoding::kFloat}, {"base64", EmbeddingEncoding::kBase64}},
+  read_word<EmbeddingEncoding>(fields, field::kEncodingFormat,
+                               {{"float", EmbeddingEncoding::kFloat}, {"base64", EmbeddingEncoding::kBase64}},
                                call.encoding);
-  read_word<api::Pooling>(fields, field::kPooling, {{"mean", api::Pooling::kMean}, {"last", api::Pooling::kLast}}, call.request.pooling);
+  read_word<api::Pooling>(fields, field::kPooling, {{"mean", api::Pooling::kMean}, {"last", api::Pooling::kLast}},
+                          call.request.pooling);
   call.request.normalize = fields.boolean(field::kNormalize).value_or(true);
   call.dimensions = fields.integer(field::kDimensions).value_or(0);
   fields.string(field::kUser);

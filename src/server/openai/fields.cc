@@ -49,7 +49,8 @@ std::optional<int64_t> whole_number(const Json& value) {
 }
 
 Error invalid_type(std::string param, std::string_view expected, const Json& value) {
-  std::string message = cat("Invalid type for '", param, "': expected ", expected, ", but got ", json_type_name(value), " instead.");
+  std::string message =
+      cat("Invalid type for '", param, "': expected ", expected, ", but got ", json_type_name(value), " instead.");
   return parameter_error(std::move(param), "invalid_type", std::move(message));
 }
 Error missing_parameter(std::string param) {
@@ -98,8 +99,8 @@ bool FieldReader::in_bounds(const FieldSpec& spec, double value, std::string_vie
   const std::string_view kind = spec.kind == FieldKind::kInteger ? "integer" : "decimal";
   const auto refuse = [&](std::string_view side, std::string_view relation, double bound) {
     fail(parameter_error(path(spec.name), cat(kind, "_", side == "below minimum" ? "below_min" : "above_max", "_value"),
-                         cat("Invalid '", path(spec.name), "': ", kind, " ", side, " value. Expected a value ", relation, " ",
-                             shown_number(bound), ", but got ", shown, " instead.")));
+                         cat("Invalid '", path(spec.name), "': ", kind, " ", side, " value. Expected a value ",
+                             relation, " ", shown_number(bound), ", but got ", shown, " instead.")));
     return false;
   };
   if (spec.min && value < *spec.min) return refuse("below minimum", ">=", *spec.min);

@@ -1,6 +1,6 @@
 #pragma once
-// Reads the members of a request's JSON object with their types and bounds, and names what is wrong the way OpenAI's API
-// does: message, param ("tools[0].function.name") and code ("invalid_type", "integer_above_max_value", …).
+// Reads the members of a request's JSON object with their types and bounds, and names what is wrong the way OpenAI's
+// API does: message, param ("tools[0].function.name") and code ("invalid_type", "integer_above_max_value", …).
 
 #include <cstdint>
 #include <optional>
@@ -27,7 +27,8 @@ struct FieldSpec {
 // that a parser reads all its fields in a row and looks at ok() once.
 class FieldReader {
  public:
-  // `object` outlives the reader and is a JSON object. `path` is put before member names in errors: "messages[2]" or "".
+  // `object` outlives the reader and is a JSON object. `path` is put before member names in errors: "messages[2]" or
+  // "".
   explicit FieldReader(const Json& object, std::string path = {});
 
   std::optional<bool> boolean(const FieldSpec& spec);

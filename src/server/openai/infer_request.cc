@@ -9,7 +9,8 @@ namespace sluice::openai {
 namespace {
 
 constexpr std::string_view kAccepted =
-    "a text, an array of texts, an array of chat messages, {\"messages\": […]}, {\"prompt\": \"…\"} or {\"text\": \"…\"}";
+    "a text, an array of texts, an array of chat messages, {\"messages\": […]}, {\"prompt\": \"…\"} or {\"text\": "
+    "\"…\"}";
 
 Error unsupported_input(const std::string& param, const Json& value) {
   return unsupported_value(param, cat("Unsupported input: '", param, "' is ", json_type_name(value),
@@ -49,7 +50,8 @@ class InferParser {
     request_.sampling.max_tokens = static_cast<int>(newer.value_or(older.value_or(0)));
     check_min_tokens(fields, request_.sampling);
     if (fields.boolean(field::kStream).value_or(false)) {
-      fields.fail(unsupported_value("stream", "Unsupported value: /infer answers as a whole; use /v1/chat/completions to stream."));
+      fields.fail(unsupported_value(
+          "stream", "Unsupported value: /infer answers as a whole; use /v1/chat/completions to stream."));
     }
     if (!fields.ok()) return fields.error();
     return {};
@@ -61,7 +63,8 @@ class InferParser {
     if (!input.is_array() || input.empty()) return unsupported_input("input", input);
     if (input.front().is_object()) return add_chat(Json{{"messages", input}}, "");
     if (static_cast<int64_t>(input.size()) > options_.limits.prompts_max) {
-      return invalid_value("input", cat("Invalid 'input': at most ", options_.limits.prompts_max, " texts, but got ", input.size(), "."));
+      return invalid_value("input", cat("Invalid 'input': at most ", options_.limits.prompts_max, " texts, but got ",
+                                        input.size(), "."));
     }
     call_.batch = true;
     for (size_t i = 0; i < input.size(); ++i) {

@@ -1,6 +1,6 @@
 #pragma once
-// OpenAnswer: the accepted requests of one answer and the inbox their events come to. As long as it lives unfinished, the
-// backend works for it; its end, however it comes, cancels what still runs.
+// OpenAnswer: the accepted requests of one answer and the inbox their events come to. As long as it lives unfinished,
+// the backend works for it; its end, however it comes, cancels what still runs.
 
 #include <memory>
 #include <vector>
@@ -14,8 +14,8 @@ namespace sluice::openai {
 
 class OpenAnswer {
  public:
-  // Gives every request an id and to the backend; when one is refused, the others are cancelled. Templates and tokenises
-  // on the calling thread.
+  // Gives every request an id and to the backend; when one is refused, the others are cancelled. Templates and
+  // tokenises on the calling thread.
   static Result<std::unique_ptr<OpenAnswer>> submit(api::Backend& backend, GenerateCall call);
   ~OpenAnswer();
   OpenAnswer(const OpenAnswer&) = delete;

@@ -26,7 +26,8 @@ std::string openapi_path(std::string_view path, Json& parameters) {
     std::string_view name = path.substr(open + 1, close - open - 1);
     if (name.ends_with("...")) name.remove_suffix(3);
     out += cat("{", name, "}");
-    parameters.push_back(Json{{"name", std::string(name)}, {"in", "path"}, {"required", true}, {"schema", Json{{"type", "string"}}}});
+    parameters.push_back(
+        Json{{"name", std::string(name)}, {"in", "path"}, {"required", true}, {"schema", Json{{"type", "string"}}}});
     path.remove_prefix(close + 1);
   }
   return out;
@@ -37,13 +38,15 @@ Json responses(const http::Route& route, const RouteSchemas* schemas) {
   if (schemas != nullptr && !schemas->response.empty()) {
     ok["content"] = media("application/json", Json{{"schema", reference(schemas->response)}});
     if (schemas->streams) {
-      ok["content"]["text/event-stream"] = Json{{"schema", Json{{"type", "string"}, {"description", "Server-sent events: chunks, then [DONE]."}}}};
+      ok["content"]["text/event-stream"] =
+          Json{{"schema", Json{{"type", "string"}, {"description", "Server-sent events: chunks, then [DONE]."}}}};
     }
   }
   Json out = Json::object();
   out["200"] = std::move(ok);
   const auto failure = [&](const char* status, const char* description) {
-    out[status] = Json{{"description", description}, {"content", media("application/json", Json{{"schema", reference("ErrorResponse")}})}};
+    out[status] = Json{{"description", description},
+                       {"content", media("application/json", Json{{"schema", reference("ErrorResponse")}})}};
   };
   if (!route.is_public) failure("401", "No valid API key, when the server has keys");
   if (route.method == "POST") {
@@ -91,7 +94,9 @@ std::string openapi_json(const std::vector<http::Route>& routes, std::string_vie
   document["openapi"] = "3.1.0";
   document["info"] = Json{{"title", "Sluice"},
                           {"version", std::string(version)},
-                          {"description", "Language models behind the API that OpenAI's clients speak. Unknown fields are ignored; wrong ones are named in the error."}};
+                          {"description",
+                           "Language models behind the API that OpenAI's clients speak. Unknown fields are ignored; "
+                           "wrong ones are named in the error."}};
   document["paths"] = Json::object();
   for (const http::Route& route : routes) {
     Json parameters = Json::array();
@@ -99,8 +104,9 @@ std::string openapi_json(const std::vector<http::Route>& routes, std::string_vie
     document["paths"][path][to_lower_ascii(route.method)] = operation(route, parameters);
   }
   document["components"] = Json::object();
-  document["components"]["securitySchemes"] = Json{{"bearer", Json{{"type", "http"}, {"scheme", "bearer"}}},
-                                                   {"api_key", Json{{"type", "apiKey"}, {"in", "header"}, {"name", "x-api-key"}}}};
+  document["components"]["securitySchemes"] =
+      Json{{"bearer", Json{{"type", "http"}, {"scheme", "bearer"}}},
+           {"api_key", Json{{"type", "apiKey"}, {"in", "header"}, {"name", "x-api-key"}}}};
   document["components"]["schemas"] = component_schemas();
   return dump_json(document);
 }

@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::string_view kChatExample =
     R"({"model":"","messages":[{"role":"user","content":"Say hello in three languages."}],"max_tokens":128,"stream":true})";
-constexpr std::string_view kCompletionExample = R"({"model":"","prompt":"Once upon a time","max_tokens":64,"stream":true})";
+constexpr std::string_view kCompletionExample =
+    R"({"model":"","prompt":"Once upon a time","max_tokens":64,"stream":true})";
 constexpr std::string_view kEmbeddingExample = R"({"model":"","input":["a cat","a dog"]})";
 
 constexpr RouteSchemas kRoutes[] = {
@@ -28,14 +29,16 @@ constexpr RouteSchemas kRoutes[] = {
     {"/infer", "InferRequest", "InferResponse", false, R"({"input":"Say hello.","max_tokens":32})"},
     {"/tokenize", "TokenizeRequest", "TokenizeResponse", false, R"({"content":"Hello, world","with_pieces":true})"},
     {"/detokenize", "DetokenizeRequest", "DetokenizeResponse", false, R"({"tokens":[72,105]})"},
-    {"/apply-template", "TemplateRequest", "TemplateResponse", false, R"({"messages":[{"role":"user","content":"Hello"}]})"},
+    {"/apply-template", "TemplateRequest", "TemplateResponse", false,
+     R"({"messages":[{"role":"user","content":"Hello"}]})"},
     {"/health", "", "Status", false, ""},
     {"/ready", "", "Status", false, ""},
     {"/version", "", "Version", false, ""},
 };
 
 // Members with a structure of their own.
-constexpr std::string_view kMessagesField = R"({"messages":{"type":"array","minItems":1,"items":{"$ref":"#/components/schemas/Message"},
+constexpr std::string_view kMessagesField =
+    R"({"messages":{"type":"array","minItems":1,"items":{"$ref":"#/components/schemas/Message"},
   "description":"The conversation so far."}})";
 constexpr std::string_view kTemplateFields = R"({
   "tools":{"type":"array","items":{"$ref":"#/components/schemas/Tool"},"description":"Functions shown to the model by its chat template."},
@@ -51,15 +54,18 @@ constexpr std::string_view kSamplingStructures = R"({
   "response_format":{"type":"object","properties":{"type":{"const":"text"}},"description":"Only text."}})";
 constexpr std::string_view kStreamOptions = R"({"stream_options":{"type":"object","properties":{
   "include_usage":{"type":"boolean"},"continuous_usage_stats":{"type":"boolean"}},"description":"Only with stream."}})";
-constexpr std::string_view kPromptField = R"({"prompt":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}},
+constexpr std::string_view kPromptField =
+    R"({"prompt":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}},
   {"type":"array","items":{"type":"integer"}},{"type":"array","items":{"type":"array","items":{"type":"integer"}}}],
   "description":"A text, texts, token ids, or arrays of them. Each becomes n choices."}})";
-constexpr std::string_view kEmbeddingInput = R"({"input":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}},
+constexpr std::string_view kEmbeddingInput =
+    R"({"input":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}},
   {"type":"array","items":{"type":"integer"}},{"type":"array","items":{"type":"array","items":{"type":"integer"}}}]}})";
 constexpr std::string_view kInferInput = R"({"input":{"anyOf":[{"type":"string"},{"type":"array"},{"type":"object"}],
   "description":"A text, an array of texts, an array of chat messages, {messages}, {prompt} or {text}."},
   "parameters":{"type":"object","description":"The sampling fields may stand here as well."}})";
-constexpr std::string_view kTokenizeInput = R"({"content":{"type":"string","description":"The text; no special tokens are added by default."},
+constexpr std::string_view kTokenizeInput =
+    R"({"content":{"type":"string","description":"The text; no special tokens are added by default."},
   "prompt":{"type":"string","description":"The text; special tokens are added by default."}})";
 
 constexpr std::string_view kPlainSchemas = R"({
@@ -105,10 +111,14 @@ Json parse_literal(std::string_view text) {
 
 std::string_view type_name(FieldKind kind) {
   switch (kind) {
-    case FieldKind::kBoolean: return "boolean";
-    case FieldKind::kInteger: return "integer";
-    case FieldKind::kNumber: return "number";
-    case FieldKind::kString: return "string";
+    case FieldKind::kBoolean:
+      return "boolean";
+    case FieldKind::kInteger:
+      return "integer";
+    case FieldKind::kNumber:
+      return "number";
+    case FieldKind::kString:
+      return "string";
   }
   return "string";
 }
@@ -158,13 +168,30 @@ const RouteSchemas* find_route_schemas(std::string_view path) {
 
 Json component_schemas() {
   Json schemas = Json::object();
-  schemas["ChatCompletionRequest"] = ObjectSchema({"messages"}).add(kMessagesField).add(field::kChatFields).add(kStreamOptions)
-                                         .add(field::kSamplingFields).add(kSamplingStructures).add(kTemplateFields).take();
-  schemas["CompletionRequest"] = ObjectSchema({"prompt"}).add(kPromptField).add(field::kCompletionFields).add(kStreamOptions)
-                                     .add(field::kSamplingFields).add(kSamplingStructures).take();
+  schemas["ChatCompletionRequest"] = ObjectSchema({"messages"})
+                                         .add(kMessagesField)
+                                         .add(field::kChatFields)
+                                         .add(kStreamOptions)
+                                         .add(field::kSamplingFields)
+                                         .add(kSamplingStructures)
+                                         .add(kTemplateFields)
+                                         .take();
+  schemas["CompletionRequest"] = ObjectSchema({"prompt"})
+                                     .add(kPromptField)
+                                     .add(field::kCompletionFields)
+                                     .add(kStreamOptions)
+                                     .add(field::kSamplingFields)
+                                     .add(kSamplingStructures)
+                                     .take();
   schemas["EmbeddingRequest"] = ObjectSchema({"input"}).add(kEmbeddingInput).add(field::kEmbeddingFields).take();
-  schemas["InferRequest"] = ObjectSchema({"input"}).add(kInferInput).add(field::kInferFields).add(field::kSamplingFields).add(kSamplingStructures).take();
-  schemas["TokenizeRequest"] = ObjectSchema({}).add(kTokenizeInput).add(kMessagesField).add(kTemplateFields).add(field::kTokenizeFields).take();
+  schemas["InferRequest"] = ObjectSchema({"input"})
+                                .add(kInferInput)
+                                .add(field::kInferFields)
+                                .add(field::kSamplingFields)
+                                .add(kSamplingStructures)
+                                .take();
+  schemas["TokenizeRequest"] =
+      ObjectSchema({}).add(kTokenizeInput).add(kMessagesField).add(kTemplateFields).add(field::kTokenizeFields).take();
   schemas["TemplateRequest"] = ObjectSchema({"messages"}).add(kMessagesField).add(kTemplateFields).take();
   const Json plain = parse_literal(kPlainSchemas);
   for (const auto& [name, schema] : plain.items()) schemas[name] = schema;

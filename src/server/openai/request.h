@@ -18,10 +18,10 @@ namespace sluice::openai {
 struct RequestLimits {
   int64_t messages_max = 8192;
   int64_t tools_max = 1024;
-  int64_t prompts_max = 128;            // prompts of one /v1/completions or /infer
-  int64_t choices_max = 1024;           // prompts × n
-  int64_t stop_strings_max = 16;        // OpenAI's own limit is 4
-  int64_t stop_bytes_max = 1024;        // of one stop string
+  int64_t prompts_max = 128;      // prompts of one /v1/completions or /infer
+  int64_t choices_max = 1024;     // prompts × n
+  int64_t stop_strings_max = 16;  // OpenAI's own limit is 4
+  int64_t stop_bytes_max = 1024;  // of one stop string
   int64_t stop_token_ids_max = 256;
   int64_t logit_bias_max = 4096;
   int64_t embedding_inputs_max = 2048;
@@ -39,12 +39,12 @@ struct AnswerOptions {
   bool include_usage = false;     // one more chunk with the usage, before [DONE]
   bool continuous_usage = false;  // the usage so far in every chunk
   bool logprobs = false;
-  int top_logprobs = 0;           // alternatives per token that the client asked for
-  bool echo = false;              // completions: the text begins with the prompt
-  bool prompt_only = false;       // completions with max_tokens 0: nothing generated is shown
-  bool token_ids = false;         // add token_ids to each choice
-  bool include_stop = false;      // the end token is part of the text
-  int choices = 1;                // n, per prompt
+  int top_logprobs = 0;       // alternatives per token that the client asked for
+  bool echo = false;          // completions: the text begins with the prompt
+  bool prompt_only = false;   // completions with max_tokens 0: nothing generated is shown
+  bool token_ids = false;     // add token_ids to each choice
+  bool include_stop = false;  // the end token is part of the text
+  int choices = 1;            // n, per prompt
 };
 
 // Requests that make one answer; their prompts differ, all else is equal.

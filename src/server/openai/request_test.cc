@@ -24,15 +24,24 @@ enum class Kind { kChat, kCompletion, kEmbedding, kTokenize, kDetokenize, kTempl
 
 // The error of parsing `body`, or one with the message "accepted".
 Error refusal(Kind kind, const Json& body) {
-  const auto error_of = [](const auto& result) { return result.ok() ? Error{ErrorCode::kInternal, "accepted", {}, {}} : result.error(); };
+  const auto error_of = [](const auto& result) {
+    return result.ok() ? Error{ErrorCode::kInternal, "accepted", {}, {}} : result.error();
+  };
   switch (kind) {
-    case Kind::kChat: return error_of(parse_chat_request(body, kOptions));
-    case Kind::kCompletion: return error_of(parse_completion_request(body, kOptions));
-    case Kind::kEmbedding: return error_of(parse_embedding_request(body, kOptions));
-    case Kind::kTokenize: return error_of(parse_tokenize_request(body, kOptions));
-    case Kind::kDetokenize: return error_of(parse_detokenize_request(body, kOptions));
-    case Kind::kTemplate: return error_of(parse_template_request(body, kOptions));
-    case Kind::kInfer: return error_of(parse_infer_request(body, true, kOptions));
+    case Kind::kChat:
+      return error_of(parse_chat_request(body, kOptions));
+    case Kind::kCompletion:
+      return error_of(parse_completion_request(body, kOptions));
+    case Kind::kEmbedding:
+      return error_of(parse_embedding_request(body, kOptions));
+    case Kind::kTokenize:
+      return error_of(parse_tokenize_request(body, kOptions));
+    case Kind::kDetokenize:
+      return error_of(parse_detokenize_request(body, kOptions));
+    case Kind::kTemplate:
+      return error_of(parse_template_request(body, kOptions));
+    case Kind::kInfer:
+      return error_of(parse_infer_request(body, true, kOptions));
   }
   return {};
 }
@@ -46,7 +55,8 @@ struct Wrong {
 
 Json wrong_body(const Wrong& wrong) {
   Json body = parsed("{" + wrong.members + "}");
-  if (wrong.kind == Kind::kChat && !body.contains("messages")) body["messages"] = parsed(R"([{"role":"user","content":"hi"}])");
+  if (wrong.kind == Kind::kChat && !body.contains("messages"))
+    body["messages"] = parsed(R"([{"role":"user","content":"hi"}])");
   if (wrong.kind == Kind::kCompletion && !body.contains("prompt")) body["prompt"] = "hi";
   return body;
 }
@@ -94,7 +104,8 @@ TEST(RequestErrors, SamplingFieldsOfAWrongTypeOrOutOfRangeAreNamed) {
         {kind, R"("stop":"")", "stop", "invalid_value"},
         {kind, R"("stop":["a",5])", "stop[1]", "invalid_type"},
         {kind, R"("stop":["a",""])", "stop[1]", "invalid_value"},
-        {kind, R"("stop":["1","2","3","4","5","6","7","8","9","10","11","12","13","14","15","16","17"])", "stop", "array_above_max_length"},
+        {kind, R"("stop":["1","2","3","4","5","6","7","8","9","10","11","12","13","14","15","16","17"])", "stop",
+         "array_above_max_length"},
         {kind, cat(R"("stop":")", std::string(1025, 'x'), '"'), "stop", "string_above_max_length"},
         {kind, R"("stop_token_ids":"7")", "stop_token_ids", "invalid_type"},
         {kind, R"("stop_token_ids":[7,"8"])", "stop_token_ids[1]", "invalid_type"},
@@ -117,7 +128,8 @@ TEST(RequestErrors, SamplingFieldsOfAWrongTypeOrOutOfRangeAreNamed) {
         {kind, R"("cache_salt":1)", "cache_salt", "invalid_type"},
         {kind, R"("timeout":0)", "timeout", "decimal_below_min_value"},
         {kind, R"("response_format":{"type":"json_object"})", "response_format.type", "unsupported_value"},
-        {kind, R"("response_format":{"type":"json_schema","json_schema":{}})", "response_format.type", "unsupported_value"},
+        {kind, R"("response_format":{"type":"json_schema","json_schema":{}})", "response_format.type",
+         "unsupported_value"},
         {kind, R"("response_format":{"type":"yaml"})", "response_format.type", "invalid_value"},
         {kind, R"("response_format":{})", "response_format.type", "missing_required_parameter"},
         {kind, R"("response_format":"text")", "response_format", "invalid_type"},
@@ -138,22 +150,30 @@ TEST(RequestErrors, ChatFields) {
       {kind, R"("messages":[{"role":5,"content":"hi"}])", "messages[0].role", "invalid_type"},
       {kind, R"("messages":[{"role":"robot","content":"hi"}])", "messages[0].role", "invalid_value"},
       {kind, R"("messages":[{"role":"user"}])", "messages[0].content", "missing_required_parameter"},
-      {kind, R"("messages":[{"role":"user","content":"a"},{"role":"assistant"},{"role":"user","content":null}])", "messages[2].content", "invalid_type"},
+      {kind, R"("messages":[{"role":"user","content":"a"},{"role":"assistant"},{"role":"user","content":null}])",
+       "messages[2].content", "invalid_type"},
       {kind, R"("messages":[{"role":"user","content":5}])", "messages[0].content", "invalid_type"},
       {kind, R"("messages":[{"role":"user","content":{"type":"text"}}])", "messages[0].content", "invalid_type"},
       {kind, R"("messages":[{"role":"user","content":["x"]}])", "messages[0].content[0]", "invalid_type"},
-      {kind, R"("messages":[{"role":"user","content":[{"type":"text"}]}])", "messages[0].content[0].text", "missing_required_parameter"},
-      {kind, R"("messages":[{"role":"user","content":[{"type":"text","text":1}]}])", "messages[0].content[0].text", "invalid_type"},
-      {kind, R"("messages":[{"role":"user","content":[{"text":"x"}]}])", "messages[0].content[0].type", "missing_required_parameter"},
-      {kind, R"("messages":[{"role":"user","content":[{"type":"smell"}]}])", "messages[0].content[0].type", "invalid_value"},
-      {kind, R"("messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url","image_url":{"url":"data:"}}]}])",
+      {kind, R"("messages":[{"role":"user","content":[{"type":"text"}]}])", "messages[0].content[0].text",
+       "missing_required_parameter"},
+      {kind, R"("messages":[{"role":"user","content":[{"type":"text","text":1}]}])", "messages[0].content[0].text",
+       "invalid_type"},
+      {kind, R"("messages":[{"role":"user","content":[{"text":"x"}]}])", "messages[0].content[0].type",
+       "missing_required_parameter"},
+      {kind, R"("messages":[{"role":"user","content":[{"type":"smell"}]}])", "messages[0].content[0].type",
+       "invalid_value"},
+      {kind,
+       R"("messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url","image_url":{"url":"data:"}}]}])",
        "messages[0].content[1].type", "unsupported_value"},
-      {kind, R"("messages":[{"role":"user","content":[{"type":"input_audio"}]}])", "messages[0].content[0].type", "unsupported_value"},
+      {kind, R"("messages":[{"role":"user","content":[{"type":"input_audio"}]}])", "messages[0].content[0].type",
+       "unsupported_value"},
       {kind, R"("messages":[{"role":"user","content":"a","name":5}])", "messages[0].name", "invalid_type"},
       {kind, R"("messages":[{"role":"assistant","tool_calls":{}}])", "messages[0].tool_calls", "invalid_type"},
-      {kind, R"("messages":[{"role":"assistant","tool_calls":[{"id":"1"}]}])", "messages[0].tool_calls[0].function", "missing_required_parameter"},
-      {kind, R"("messages":[{"role":"assistant","tool_calls":[{"function":{"arguments":"{}"}}]}])", "messages[0].tool_calls[0].function.name",
+      {kind, R"("messages":[{"role":"assistant","tool_calls":[{"id":"1"}]}])", "messages[0].tool_calls[0].function",
        "missing_required_parameter"},
+      {kind, R"("messages":[{"role":"assistant","tool_calls":[{"function":{"arguments":"{}"}}]}])",
+       "messages[0].tool_calls[0].function.name", "missing_required_parameter"},
       {kind, R"("messages":[{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":"{oops"}}]}])",
        "messages[0].tool_calls[0].function.arguments", "invalid_value"},
       {kind, R"("messages":[{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":5}}]}])",
@@ -170,16 +190,19 @@ TEST(RequestErrors, ChatFields) {
       {kind, R"("tools":[{"type":"function","function":{}}])", "tools[0].function.name", "missing_required_parameter"},
       {kind, R"("tools":[{"type":"function","function":{"name":5}}])", "tools[0].function.name", "invalid_type"},
       {kind, R"("tools":[{"type":"function","function":{"name":""}}])", "tools[0].function.name", "invalid_value"},
-      {kind, R"("tools":[{"type":"function","function":{"name":"f","parameters":"x"}}])", "tools[0].function.parameters", "invalid_type"},
+      {kind, R"("tools":[{"type":"function","function":{"name":"f","parameters":"x"}}])",
+       "tools[0].function.parameters", "invalid_type"},
       {kind, R"("tools":[{"type":"browser"}])", "tools[0].type", "invalid_value"},
       {kind, R"("tool_choice":"perhaps")", "tool_choice", "invalid_value"},
       {kind, R"("tool_choice":"required")", "tool_choice", "invalid_value"},
       {kind, R"("tool_choice":5)", "tool_choice", "invalid_type"},
-      {kind, R"("tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"required")", "tool_choice", "unsupported_value"},
+      {kind, R"("tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"required")", "tool_choice",
+       "unsupported_value"},
       {kind, R"("chat_template_kwargs":[])", "chat_template_kwargs", "invalid_type"},
       {kind, R"("continue_final_message":true)", "continue_final_message", "invalid_value"},
-      {kind, R"("continue_final_message":true,"add_generation_prompt":true,"messages":[{"role":"assistant","content":"a"}])", "continue_final_message",
-       "invalid_value"},
+      {kind,
+       R"("continue_final_message":true,"add_generation_prompt":true,"messages":[{"role":"assistant","content":"a"}])",
+       "continue_final_message", "invalid_value"},
       {kind, R"("modalities":["text","audio"])", "modalities[1]", "unsupported_value"},
       {kind, R"("functions":[{"name":"f"}])", "functions", "unsupported_parameter"},
   });
@@ -234,7 +257,8 @@ TEST(RequestErrors, OtherRoutes) {
       {Kind::kInfer, R"("input":"a","parameters":{"temperature":9})", "temperature", "decimal_above_max_value"},
       {Kind::kInfer, R"("input":"a","stream":true)", "stream", "unsupported_value"},
   });
-  EXPECT_NE(refusal(Kind::kInfer, parsed(R"({"input":{"nodes":[]}})")).message.find("It accepts a text"), std::string::npos);
+  EXPECT_NE(refusal(Kind::kInfer, parsed(R"({"input":{"nodes":[]}})")).message.find("It accepts a text"),
+            std::string::npos);
 }
 
 TEST(RequestErrors, MessagesSayWhatCameAndWhatWasExpected) {
@@ -279,19 +303,22 @@ TEST(ChatRequest, ReadsEveryField) {
   EXPECT_EQ(request.priority, -3);
   EXPECT_EQ(request.cache_salt, "tenant");
   EXPECT_EQ(request.deadline_us, 3'500'000);
-  EXPECT_TRUE(call->answer.stream && call->answer.include_usage && call->answer.continuous_usage && call->answer.logprobs && call->answer.token_ids);
+  EXPECT_TRUE(call->answer.stream && call->answer.include_usage && call->answer.continuous_usage &&
+              call->answer.logprobs && call->answer.token_ids);
   EXPECT_EQ(call->answer.top_logprobs, 4);
   const auto& prompt = std::get<api::ChatPrompt>(request.prompt);
   EXPECT_EQ(dump_json(*prompt.tools), R"([{"type":"function","function":{"name":"f"}}])");
-  EXPECT_EQ(dump_json(*prompt.template_variables), R"({"reasoning_effort":"low","documents":[{"text":"d"}],"enable_thinking":false})");
+  EXPECT_EQ(dump_json(*prompt.template_variables),
+            R"({"reasoning_effort":"low","documents":[{"text":"d"}],"enable_thinking":false})");
   EXPECT_TRUE(prompt.add_generation_prompt);
 }
 
 TEST(ChatRequest, NullMeansUnset) {
-  const auto call = parse_chat_request(parsed(R"({"model":null,"messages":[{"role":"user","content":"hi"}],"temperature":null,"top_p":null,
+  const auto call = parse_chat_request(
+      parsed(R"({"model":null,"messages":[{"role":"user","content":"hi"}],"temperature":null,"top_p":null,
     "n":null,"stop":null,"max_tokens":null,"max_completion_tokens":null,"seed":null,"logprobs":null,"top_logprobs":null,"stream":null,
     "stream_options":null,"tools":null,"tool_choice":null,"response_format":null,"logit_bias":null,"user":null,"functions":null})"),
-                                       kOptions);
+      kOptions);
   ASSERT_TRUE(call.ok()) << call.error().message;
   const api::SamplingParams& sampling = call->requests.front().sampling;
   EXPECT_FALSE(sampling.temperature || sampling.top_p || sampling.seed || sampling.logprobs);
@@ -300,13 +327,15 @@ TEST(ChatRequest, NullMeansUnset) {
   EXPECT_EQ(call->requests.front().deadline_us, 0);
 }
 
-// The request that Open-AutoGLM's phone agent sends, without the picture (it removes pictures from earlier turns itself).
+// The request that Open-AutoGLM's phone agent sends, without the picture (it removes pictures from earlier turns
+// itself).
 TEST(ChatRequest, TakesThePhoneAgentsRequest) {
-  const auto call = parse_chat_request(parsed(R"({"model":"autoglm-phone-9b","max_tokens":3000,"temperature":0.0,"top_p":0.85,
+  const auto call =
+      parse_chat_request(parsed(R"({"model":"autoglm-phone-9b","max_tokens":3000,"temperature":0.0,"top_p":0.85,
     "frequency_penalty":0.2,"stream":true,"skip_special_tokens":false,"messages":[{"role":"system","content":"今天的日期是"},
     {"role":"user","content":[{"type":"text","text":"打开微信\n\n{\"current_app\": \"桌面\"}"}]},
     {"role":"assistant","content":"<think>a</think><answer>do(action=\"Home\")</answer>"},{"role":"user","content":[{"type":"text","text":"** Screen Info **"}]}]})"),
-                                       kOptions);
+                         kOptions);
   ASSERT_TRUE(call.ok()) << call.error().message;
   const auto& prompt = std::get<api::ChatPrompt>(call->requests.front().prompt);
   EXPECT_EQ((*prompt.messages)[1]["content"], "打开微信\n\n{\"current_app\": \"桌面\"}");
@@ -322,23 +351,28 @@ TEST(ChatRequest, MessagesBecomeWhatTemplatesRead) {
                                        kOptions);
   ASSERT_TRUE(call.ok()) << call.error().message;
   const auto& prompt = std::get<api::ChatPrompt>(call->requests.front().prompt);
-  EXPECT_EQ(dump_json(*prompt.messages),
-            R"([{"role":"system","content":"be brief"},{"role":"user","content":"a\nb","name":"ann"},)"
-            R"({"role":"assistant","content":"","tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":{"x":[1]}}},)"
-            R"({"id":"2","type":"function","function":{"name":"g","arguments":{}}}]},)"
-            R"({"role":"tool","content":"done","tool_call_id":"1","metadata":{"k":1}},{"role":"assistant","content":""}])");
+  EXPECT_EQ(
+      dump_json(*prompt.messages),
+      R"([{"role":"system","content":"be brief"},{"role":"user","content":"a\nb","name":"ann"},)"
+      R"({"role":"assistant","content":"","tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":{"x":[1]}}},)"
+      R"({"id":"2","type":"function","function":{"name":"g","arguments":{}}}]},)"
+      R"({"role":"tool","content":"done","tool_call_id":"1","metadata":{"k":1}},{"role":"assistant","content":""}])");
 }
 
 TEST(ChatRequest, ToolChoiceNoneHidesTheTools) {
   const auto call = parse_chat_request(
-      parsed(R"({"messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"none"})"), kOptions);
+      parsed(
+          R"({"messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"none"})"),
+      kOptions);
   ASSERT_TRUE(call.ok());
   EXPECT_EQ(std::get<api::ChatPrompt>(call->requests.front().prompt).tools, nullptr);
 }
 
 TEST(ChatRequest, ContinuingTheLastMessageAddsNoGenerationPrompt) {
   const auto call = parse_chat_request(
-      parsed(R"({"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"Sure"}],"continue_final_message":true})"), kOptions);
+      parsed(
+          R"({"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"Sure"}],"continue_final_message":true})"),
+      kOptions);
   ASSERT_TRUE(call.ok());
   const auto& prompt = std::get<api::ChatPrompt>(call->requests.front().prompt);
   EXPECT_TRUE(prompt.continue_final_message);
@@ -361,7 +395,8 @@ TEST(CompletionRequest, TakesEveryFormOfPrompt) {
 }
 
 TEST(CompletionRequest, EchoWithLogprobsAsksForThePromptsOwn) {
-  const auto call = parse_completion_request(parsed(R"({"prompt":"a","echo":true,"logprobs":0,"max_tokens":0,"best_of":1})"), kOptions);
+  const auto call = parse_completion_request(
+      parsed(R"({"prompt":"a","echo":true,"logprobs":0,"max_tokens":0,"best_of":1})"), kOptions);
   ASSERT_TRUE(call.ok());
   EXPECT_EQ(call->requests[0].sampling.prompt_logprobs, 0);
   EXPECT_EQ(call->requests[0].sampling.max_tokens, 1);
@@ -394,11 +429,15 @@ TEST(InferRequest, TakesItsForms) {
     EXPECT_TRUE(call.ok()) << body;
     return std::move(call).value();
   };
-  const auto chat_text = [](const InferCall& call) { return dump_json(*std::get<api::ChatPrompt>(call.call.requests[0].prompt).messages); };
+  const auto chat_text = [](const InferCall& call) {
+    return dump_json(*std::get<api::ChatPrompt>(call.call.requests[0].prompt).messages);
+  };
   EXPECT_EQ(chat_text(infer(R"({"input":"hi"})", true)), R"([{"role":"user","content":"hi"}])");
   EXPECT_EQ(std::get<api::TextPrompt>(infer(R"({"input":"hi"})", false).call.requests[0].prompt).text, "hi");
-  EXPECT_EQ(chat_text(infer(R"({"input":[{"role":"user","content":"hi"}]})", true)), R"([{"role":"user","content":"hi"}])");
-  EXPECT_EQ(chat_text(infer(R"({"input":{"messages":[{"role":"user","content":"hi"}]}})", true)), R"([{"role":"user","content":"hi"}])");
+  EXPECT_EQ(chat_text(infer(R"({"input":[{"role":"user","content":"hi"}]})", true)),
+            R"([{"role":"user","content":"hi"}])");
+  EXPECT_EQ(chat_text(infer(R"({"input":{"messages":[{"role":"user","content":"hi"}]}})", true)),
+            R"([{"role":"user","content":"hi"}])");
   EXPECT_EQ(std::get<api::TextPrompt>(infer(R"({"input":{"prompt":"hi"}})", true).call.requests[0].prompt).text, "hi");
   const InferCall batch = infer(R"({"input":["a","b"],"max_tokens":5,"parameters":{"temperature":0}})", true);
   EXPECT_TRUE(batch.batch);
@@ -419,7 +458,8 @@ TEST(RequestBody, IsAnObjectOfLimitedDepth) {
 // Every document of JSONTestSuite as a body, and inside a sound one: accepted or refused, never worse.
 TEST(RequestBody, SurvivesJsonTestSuite) {
   const char* given = std::getenv("SLUICE_SHARED_DATA");
-  const std::filesystem::path root = given != nullptr ? std::filesystem::path(given) : std::filesystem::path(SLUICE_SOURCE_DIR) / "../shared/data";
+  const std::filesystem::path root =
+      given != nullptr ? std::filesystem::path(given) : std::filesystem::path(SLUICE_SOURCE_DIR) / "../shared/data";
   const auto folder = root / "conformance/JSONTestSuite/test_parsing";
   if (!std::filesystem::is_directory(folder)) GTEST_SKIP() << "no JSONTestSuite at " << folder;
   int read = 0;
@@ -429,11 +469,14 @@ TEST(RequestBody, SurvivesJsonTestSuite) {
     const auto whole = parse_json(text);
     if (name.starts_with("y_")) EXPECT_TRUE(whole.ok()) << name;
     if (name.starts_with("n_")) EXPECT_FALSE(whole.ok()) << name;
-    for (const std::string& body : {text, cat(R"({"messages":[{"role":"user","content":)", text, "}]}"), cat(R"({"prompt":)", text, R"(,"stop":)", text, "}"),
-                                    cat(R"({"input":)", text, "}"), cat(R"({"messages":)", text, R"(,"tools":)", text, "}")}) {
+    for (const std::string& body :
+         {text, cat(R"({"messages":[{"role":"user","content":)", text, "}]}"),
+          cat(R"({"prompt":)", text, R"(,"stop":)", text, "}"), cat(R"({"input":)", text, "}"),
+          cat(R"({"messages":)", text, R"(,"tools":)", text, "}")}) {
       const auto json = parse_body(body, {});
       if (!json.ok()) continue;
-      for (const Kind kind : {Kind::kChat, Kind::kCompletion, Kind::kEmbedding, Kind::kTokenize, Kind::kDetokenize, Kind::kTemplate, Kind::kInfer}) {
+      for (const Kind kind : {Kind::kChat, Kind::kCompletion, Kind::kEmbedding, Kind::kTokenize, Kind::kDetokenize,
+                              Kind::kTemplate, Kind::kInfer}) {
         const Error error = refusal(kind, *json);
         if (error.message != "accepted") EXPECT_EQ(error.code, ErrorCode::kInvalidArgument) << name;
       }

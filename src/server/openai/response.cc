@@ -33,7 +33,8 @@ std::string little_endian_bytes(const std::vector<float>& values) {
 
 }  // namespace
 
-std::string render_inference(const AnswerHead& head, std::span<const ChoicePart> choices, const api::Usage& usage, bool batch) {
+std::string render_inference(const AnswerHead& head, std::span<const ChoicePart> choices, const api::Usage& usage,
+                             bool batch) {
   std::string out = R"({"id":)";
   append_json_string(out, head.id);
   out += R"(,"object":"inference","created":)";
@@ -85,8 +86,8 @@ Result<void> cut_embeddings(api::EmbedAnswer& answer, int64_t dimensions, bool n
   for (std::vector<float>& values : answer.embeddings) {
     if (dimensions > static_cast<int64_t>(values.size())) {
       return Error{ErrorCode::kInvalidArgument,
-                   cat("Invalid 'dimensions': integer above maximum value. Expected a value <= ", values.size(), ", this model's size, but got ",
-                       dimensions, " instead."),
+                   cat("Invalid 'dimensions': integer above maximum value. Expected a value <= ", values.size(),
+                       ", this model's size, but got ", dimensions, " instead."),
                    "dimensions", "integer_above_max_value"};
     }
     values.resize(static_cast<size_t>(dimensions));
@@ -124,7 +125,8 @@ std::string render_models(const std::vector<api::ModelCard>& cards) {
   return out;
 }
 
-std::string render_tokens(const TokenizeCall& call, const std::vector<api::TokenId>& ids, const std::vector<std::string>& pieces, int context_tokens) {
+std::string render_tokens(const TokenizeCall& call, const std::vector<api::TokenId>& ids,
+                          const std::vector<std::string>& pieces, int context_tokens) {
   std::string out = R"({"tokens":)";
   if (call.with_pieces) {
     append_list(out, ids.size(), true, [&](size_t i) {

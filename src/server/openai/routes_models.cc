@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "server/http/event_channel.h"
 #include "server/http/io_thread.h"
+#include "server/openai/reply.h"
 #include "server/openai/response.h"
 #include "server/openai/service.h"
 
@@ -19,22 +20,29 @@ struct OpenEmbedding {
 }  // namespace
 
 void Service::add_model_routes(http::Router& router) const {
-  const auto list = [this](const http::Request&, http::ResponseWriter& writer) -> http::Task<void> {
-    (void)co_await writer.send_json(200, render_models(backend_.models()));
+  const auto list = [this](const http::Request&, http::ResponseWriter& writer) {
+    return reply_json(writer, render_models(backend_.models()));
   };
-  const auto show = [this](const http::Request& request, http::ResponseWriter& writer) -> http::Task<void> {
+  const auto show = [this](const http::Request& request, http::ResponseWriter& writer) {
     const auto card = find_model(std::string(request.param("model")));
-    if (card.ok()) {
-      (void)co_await writer.send_json(200, render_model(*card));
-    } else {
-      (void)co_await writer.send_error(card.error());
-    }
+    return reply_json(writer, card.ok() ? Result<std::string>(render_model(*card)) : card.error());
   };
-  const auto embed_answer = [this](const http::Request& request, http::ResponseWriter& writer) { return embed(request, writer); };
+  const auto embed_answer = [this](const http::Request& request, http::ResponseWriter& writer) {
+    return embed(request, writer);
+  };
   for (const std::string prefix : {"/v1", ""}) {
-    router.add({.method = "GET", .path = prefix + "/models", .answer = list, .summary = "The served models", .tag = "models"});
-    router.add({.method = "GET", .path = prefix + "/models/{model...}", .answer = show, .summary = "One served model", .tag = "models"});
-    router.add({.method = "POST", .path = prefix + "/embeddings", .answer = embed_answer, .summary = "Texts as vectors", .tag = "embeddings"});
+    router.add(
+        {.method = "GET", .path = prefix + "/models", .answer = list, .summary = "The served models", .tag = "models"});
+    router.add({.method = "GET",
+                .path = prefix + "/models/{model...}",
+                .answer = show,
+                .summary = "One served model",
+                .tag = "models"});
+    router.add({.method = "POST",
+                .path = prefix + "/embeddings",
+                .answer = embed_answer,
+                .summary = "Texts as vectors",
+                .tag = "embeddings"});
   }
 }
 
@@ -46,9 +54,11 @@ http::Task<void> Service::embed(const http::Request& request, http::ResponseWrit
     call.request.model = card.id;
     call.request.id = api::next_request_id();
     api::EmbedRequest sent = std::move(call.request);
-    call.request = {.id = sent.id, .model = sent.model, .inputs = {}, .pooling = sent.pooling, .normalize = sent.normalize};
+    call.request = {
+        .id = sent.id, .model = sent.model, .inputs = {}, .pooling = sent.pooling, .normalize = sent.normalize};
     auto channel = std::make_shared<EmbedChannel>(1);
-    SLUICE_RETURN_IF_ERROR(backend_.embed(std::move(sent), [channel](Result<api::EmbedAnswer> answer) { channel->push_last(std::move(answer)); }));
+    SLUICE_RETURN_IF_ERROR(backend_.embed(
+        std::move(sent), [channel](Result<api::EmbedAnswer> answer) { channel->push_last(std::move(answer)); }));
     return OpenEmbedding{std::move(call), std::move(channel)};
   });
   if (!opened.ok()) {

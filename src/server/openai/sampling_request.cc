@@ -12,7 +12,8 @@ namespace {
 
 Error too_long(std::string param, std::string_view what, int64_t limit, int64_t got) {
   return Error{ErrorCode::kInvalidArgument,
-               cat("Invalid '", param, "': ", what, " too long. Expected a maximum length of ", limit, ", but got length ", got, " instead."),
+               cat("Invalid '", param, "': ", what, " too long. Expected a maximum length of ", limit,
+                   ", but got length ", got, " instead."),
                param, what == "array" ? "array_above_max_length" : "string_above_max_length"};
 }
 
@@ -43,9 +44,11 @@ Result<std::vector<std::string>> parse_stop(const Json& value, const std::string
   return stops;
 }
 
-Result<std::map<api::TokenId, double>> parse_logit_bias(const Json& object, const std::string& param, const RequestLimits& limits) {
+Result<std::map<api::TokenId, double>> parse_logit_bias(const Json& object, const std::string& param,
+                                                        const RequestLimits& limits) {
   if (static_cast<int64_t>(object.size()) > limits.logit_bias_max) {
-    return invalid_value(param, cat("Invalid '", param, "': at most ", limits.logit_bias_max, " tokens may be biased, but got ", object.size(), "."));
+    return invalid_value(param, cat("Invalid '", param, "': at most ", limits.logit_bias_max,
+                                    " tokens may be biased, but got ", object.size(), "."));
   }
   std::map<api::TokenId, double> bias;
   for (const auto& [key, value] : object.items()) {
@@ -53,12 +56,14 @@ Result<std::map<api::TokenId, double>> parse_logit_bias(const Json& object, cons
     api::TokenId id = -1;
     const auto [end, status] = std::from_chars(key.data(), key.data() + key.size(), id);
     if (status != std::errc() || end != key.data() + key.size() || id < 0) {
-      return invalid_value(path, cat("Invalid key in '", param, "': expected a token id such as \"1234\", but got \"", key.substr(0, 40), "\"."));
+      return invalid_value(path, cat("Invalid key in '", param, "': expected a token id such as \"1234\", but got \"",
+                                     key.substr(0, 40), "\"."));
     }
     if (!value.is_number()) return invalid_type(path, "a number", value);
     const double amount = value.get<double>();
     if (!(amount >= -100 && amount <= 100)) {
-      return invalid_value(path, cat("Invalid '", path, "': expected a bias between -100 and 100, but got ", dump_json(value), "."));
+      return invalid_value(
+          path, cat("Invalid '", path, "': expected a bias between -100 and 100, but got ", dump_json(value), "."));
     }
     bias[id] = amount;
   }
@@ -84,10 +89,12 @@ void keep(FieldReader& fields, Result<T> parsed, T& out) {
 }
 
 void read_stops(FieldReader& fields, const RequestLimits& limits, api::SamplingParams& sampling) {
-  if (const Json* stop = fields.any("stop")) keep(fields, parse_stop(*stop, fields.path("stop"), limits), sampling.stop);
+  if (const Json* stop = fields.any("stop"))
+    keep(fields, parse_stop(*stop, fields.path("stop"), limits), sampling.stop);
   if (const Json* ids = fields.array("stop_token_ids")) {
     if (static_cast<int64_t>(ids->size()) > limits.stop_token_ids_max) {
-      fields.fail(too_long(fields.path("stop_token_ids"), "array", limits.stop_token_ids_max, static_cast<int64_t>(ids->size())));
+      fields.fail(too_long(fields.path("stop_token_ids"), "array", limits.stop_token_ids_max,
+                           static_cast<int64_t>(ids->size())));
     } else {
       keep(fields, parse_token_ids(*ids, fields.path("stop_token_ids")), sampling.stop_token_ids);
     }
@@ -108,7 +115,8 @@ void read_distribution(FieldReader& fields, api::SamplingParams& sampling) {
   const auto alias = fields.number(field::kRepeatPenalty);
   if (!sampling.repetition_penalty) sampling.repetition_penalty = alias;
   if (sampling.repetition_penalty == 0.0) {
-    const std::string name = fields.path(fields.any("repetition_penalty") != nullptr ? "repetition_penalty" : "repeat_penalty");
+    const std::string name =
+        fields.path(fields.any("repetition_penalty") != nullptr ? "repetition_penalty" : "repeat_penalty");
     fields.fail(invalid_value(name, cat("Invalid '", name, "': expected a value greater than 0, but got 0.")));
   }
   sampling.frequency_penalty = fields.number(field::kFrequencyPenalty).value_or(0);
@@ -126,8 +134,9 @@ void check_response_format(FieldReader& fields) {
   const auto name = type->get<std::string>();
   if (name == "text") return;
   if (name == "json_object" || name == "json_schema") {
-    return fields.fail(unsupported_value(param, cat("Unsupported value: '", param, "' does not support '", name,
-                                                    "' with this model. Only 'text' is supported: ask for JSON in the prompt instead.")));
+    return fields.fail(unsupported_value(
+        param, cat("Unsupported value: '", param, "' does not support '", name,
+                   "' with this model. Only 'text' is supported: ask for JSON in the prompt instead.")));
   }
   fields.fail(invalid_value(param, cat("Invalid value: '", name.substr(0, 60), "'. Supported values are: 'text'.")));
 }
@@ -142,7 +151,8 @@ Result<std::vector<api::TokenId>> parse_token_ids(const Json& array, std::string
     if (!id) return invalid_type(cat(param, "[", ids.size(), "]"), "an integer", value);
     if (*id < 0 || *id > INT32_MAX) {
       const std::string path = cat(param, "[", ids.size(), "]");
-      return invalid_value(path, cat("Invalid '", path, "': expected a token id between 0 and ", INT32_MAX, ", but got ", *id, "."));
+      return invalid_value(
+          path, cat("Invalid '", path, "': expected a token id between 0 and ", INT32_MAX, ", but got ", *id, "."));
     }
     ids.push_back(static_cast<api::TokenId>(*id));
   }
@@ -168,7 +178,8 @@ void refuse_unsupported(FieldReader& fields) {
   for (const auto& [name, advice] : kUnsupported) {
     const Json* value = fields.any(name);
     if (value == nullptr || (value->is_structured() && value->empty()) || *value == "") continue;
-    fields.fail(unsupported_parameter(fields.path(name), cat("Unsupported parameter: '", fields.path(name), "': ", advice, ".")));
+    fields.fail(unsupported_parameter(fields.path(name),
+                                      cat("Unsupported parameter: '", fields.path(name), "': ", advice, ".")));
   }
   check_response_format(fields);
 }
@@ -178,7 +189,8 @@ void read_stream_options(FieldReader& fields, AnswerOptions& answer) {
   const Json* given = fields.object("stream_options");
   if (given == nullptr) return;
   if (!answer.stream) {
-    return fields.fail(invalid_value(fields.path("stream_options"), "The 'stream_options' parameter is only allowed when 'stream' is true."));
+    return fields.fail(invalid_value(fields.path("stream_options"),
+                                     "The 'stream_options' parameter is only allowed when 'stream' is true."));
   }
   FieldReader stream(*given, fields.path("stream_options"));
   answer.include_usage = stream.boolean(field::kIncludeUsage).value_or(false);
@@ -188,12 +200,14 @@ void read_stream_options(FieldReader& fields, AnswerOptions& answer) {
 
 void check_min_tokens(FieldReader& fields, const api::SamplingParams& sampling) {
   if (sampling.max_tokens > 0 && sampling.min_tokens > sampling.max_tokens) {
-    fields.fail(invalid_value(fields.path("min_tokens"), cat("Invalid 'min_tokens': expected at most max_tokens (", sampling.max_tokens,
-                                                             "), but got ", sampling.min_tokens, ".")));
+    fields.fail(
+        invalid_value(fields.path("min_tokens"), cat("Invalid 'min_tokens': expected at most max_tokens (",
+                                                     sampling.max_tokens, "), but got ", sampling.min_tokens, ".")));
   }
 }
 
-void read_sampling(FieldReader& fields, const ParseOptions& options, api::GenerateRequest& request, AnswerOptions& answer) {
+void read_sampling(FieldReader& fields, const ParseOptions& options, api::GenerateRequest& request,
+                   AnswerOptions& answer) {
   api::SamplingParams& sampling = request.sampling;
   read_distribution(fields, sampling);
   read_seed(fields, sampling);

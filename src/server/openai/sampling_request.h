@@ -12,7 +12,8 @@ namespace sluice::openai {
 
 // Reads them into `request` and `answer`; mistakes are kept in `fields`. max_tokens and logprobs differ between routes
 // and are not among them.
-void read_sampling(FieldReader& fields, const ParseOptions& options, api::GenerateRequest& request, AnswerOptions& answer);
+void read_sampling(FieldReader& fields, const ParseOptions& options, api::GenerateRequest& request,
+                   AnswerOptions& answer);
 void read_stream_options(FieldReader& fields, AnswerOptions& answer);
 // After max_tokens is known: min_tokens must fit.
 void check_min_tokens(FieldReader& fields, const api::SamplingParams& sampling);

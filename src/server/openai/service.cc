@@ -27,7 +27,9 @@ Result<api::ModelCard> Service::find_model(const std::string& name) const {
     if (card.id == name) return std::move(card);
     served += cat(served.empty() ? "'" : ", '", card.id, "'");
   }
-  return Error{ErrorCode::kNotFound, cat("The model '", name.substr(0, 200), "' does not exist. Served here: ", served, "."), "model", "model_not_found"};
+  return Error{ErrorCode::kNotFound,
+               cat("The model '", name.substr(0, 200), "' does not exist. Served here: ", served, "."), "model",
+               "model_not_found"};
 }
 
 ParseOptions Service::parse_options() const {

@@ -1,5 +1,6 @@
 #pragma once
-// Service: the OpenAI-compatible API over any api::Backend, as routes of the HTTP core. It translates and decides nothing.
+// Service: the OpenAI-compatible API over any api::Backend, as routes of the HTTP core. It translates and decides
+// nothing.
 //
 //   openai::Service service(backend, metrics, {});
 //   http::Router router;

@@ -33,8 +33,9 @@ TEST(Chat, StreamsTheSameText) {
   const TestServer server;
   for (const std::string path : {"/v1/chat/completions", "/chat/completions", "/v1/completions", "/completions"}) {
     const bool chat = path.find("chat") != std::string::npos;
-    const std::string base = chat ? R"({"messages":[{"role":"user","content":"hi"}],"n":3,"seed":5,"stop":["wait"],"max_tokens":30)"
-                                  : R"({"prompt":["hi","ho"],"n":3,"seed":5,"echo":true,"max_tokens":30)";
+    const std::string base =
+        chat ? R"({"messages":[{"role":"user","content":"hi"}],"n":3,"seed":5,"stop":["wait"],"max_tokens":30)"
+             : R"({"prompt":["hi","ho"],"n":3,"seed":5,"echo":true,"max_tokens":30)";
     const Json whole = json_of(server.post(path, base + "}"));
     const HttpAnswer stream = server.post(path, base + R"(,"stream":true})");
     ASSERT_EQ(stream.status, 200);
@@ -54,7 +55,8 @@ TEST(Chat, UsageComesOnlyWhenAskedFor) {
   const TestServer server(scripted({.tokens = {"a", "b"}}));
   const auto plain = event_payloads(server.post(kChat, chat_body(R"(,"stream":true)")).body);
   for (const std::string& payload : plain) EXPECT_EQ(payload.find("usage"), std::string::npos);
-  const auto asked = event_payloads(server.post(kChat, chat_body(R"(,"stream":true,"stream_options":{"include_usage":true})")).body);
+  const auto asked =
+      event_payloads(server.post(kChat, chat_body(R"(,"stream":true,"stream_options":{"include_usage":true})")).body);
   ASSERT_GE(asked.size(), 3U);
   const Json last = parse_json(asked[asked.size() - 2]).value();
   EXPECT_TRUE(last["choices"].empty());
@@ -86,7 +88,8 @@ TEST(Chat, ASilentStreamIsKeptAliveByComments) {
 
 TEST(Chat, AFaultBeforeTheFirstTokenIsAStatus) {
   for (const char* stream : {"true", "false"}) {
-    const TestServer server(scripted({.tokens = {"a"}, .error = Error{ErrorCode::kInternal, "broken", {}, {}}, .error_after = 0}));
+    const TestServer server(
+        scripted({.tokens = {"a"}, .error = Error{ErrorCode::kInternal, "broken", {}, {}}, .error_after = 0}));
     const HttpAnswer answer = server.post(kChat, chat_body(cat(R"(,"stream":)", stream)));
     EXPECT_EQ(answer.status, 500);
     EXPECT_EQ(json_of(answer)["error"]["message"], "broken");
@@ -95,7 +98,8 @@ TEST(Chat, AFaultBeforeTheFirstTokenIsAStatus) {
 }
 
 TEST(Chat, AFaultInTheMiddleOfAStreamIsAnEvent) {
-  api::MockOptions mock = scripted({.tokens = {"a", "b", "c"}, .error = Error{ErrorCode::kInternal, "broken", {}, {}}, .error_after = 2});
+  api::MockOptions mock =
+      scripted({.tokens = {"a", "b", "c"}, .error = Error{ErrorCode::kInternal, "broken", {}, {}}, .error_after = 2});
   mock.token_latency = milliseconds(30);
   const TestServer server(mock);
   const HttpAnswer answer = server.post(kChat, chat_body(R"(,"stream":true)"));
@@ -122,7 +126,8 @@ TEST(Chat, AClientThatLeavesCancelsAtOnce) {
 
 TEST(Completions, AClientThatLeavesCancelsEveryPrompt) {
   const TestServer server(endless());
-  LoopbackClient client(server.port(), "POST", "/v1/completions", R"({"prompt":["a","b","c"],"max_tokens":100000,"stream":true})");
+  LoopbackClient client(server.port(), "POST", "/v1/completions",
+                        R"({"prompt":["a","b","c"],"max_tokens":100000,"stream":true})");
   EXPECT_TRUE(client.read_until("tick"));
   EXPECT_EQ(server.backend.open(), 3);
   client.leave();
@@ -161,7 +166,8 @@ TEST(Chat, AFullQueueIs429WithRetryAfter) {
 
 TEST(Chat, AnOverlongPromptIs400WithItsCode) {
   const TestServer server;
-  const HttpAnswer answer = server.post(kChat, cat(R"({"messages":[{"role":"user","content":")", std::string(9000, 'x'), R"("}]})"));
+  const HttpAnswer answer =
+      server.post(kChat, cat(R"({"messages":[{"role":"user","content":")", std::string(9000, 'x'), R"("}]})"));
   EXPECT_EQ(answer.status, 400);
   const Json error = json_of(answer)["error"];
   EXPECT_EQ(error["type"], "invalid_request_error");
@@ -203,7 +209,8 @@ TEST(Chat, ATimeoutEndsTheRequest) {
 
 TEST(Completions, EchoWithLogprobsScoresThePrompt) {
   const TestServer server(scripted({.tokens = {"x"}}));
-  const Json body = json_of(server.post("/v1/completions", R"({"prompt":"héy","echo":true,"logprobs":1,"max_tokens":0})"));
+  const Json body =
+      json_of(server.post("/v1/completions", R"({"prompt":"héy","echo":true,"logprobs":1,"max_tokens":0})"));
   const Json choice = body["choices"][0];
   EXPECT_EQ(choice["text"], "héy");
   EXPECT_EQ(choice["finish_reason"], "length");
@@ -218,7 +225,8 @@ TEST(Completions, EveryFormOfPromptMakesItsChoices) {
   const TestServer server(scripted({.tokens = {"!"}}));
   const auto texts = [&](std::string_view prompt) {
     std::vector<std::string> out;
-    const Json body = json_of(server.post("/v1/completions", cat(R"({"echo":true,"n":2,"best_of":2,"prompt":)", prompt, "}")));
+    const Json body =
+        json_of(server.post("/v1/completions", cat(R"({"echo":true,"n":2,"best_of":2,"prompt":)", prompt, "}")));
     for (const Json& choice : body["choices"]) {
       EXPECT_EQ(choice["index"], out.size());
       out.push_back(choice["text"]);
@@ -233,7 +241,8 @@ TEST(Completions, EveryFormOfPromptMakesItsChoices) {
 
 TEST(Infer, TakesTextTextsAndMessages) {
   const TestServer server(scripted({.tokens = {"out", "put"}}));
-  for (const char* input : {R"("hi")", R"([{"role":"user","content":"hi"}])", R"({"messages":[{"role":"user","content":"hi"}]})", R"({"prompt":"hi"})"}) {
+  for (const char* input : {R"("hi")", R"([{"role":"user","content":"hi"}])",
+                            R"({"messages":[{"role":"user","content":"hi"}]})", R"({"prompt":"hi"})"}) {
     const HttpAnswer answer = server.post("/infer", cat(R"({"input":)", input, "}"));
     EXPECT_EQ(answer.status, 200) << answer.body;
     EXPECT_EQ(json_of(answer)["output"], "output");
@@ -248,7 +257,8 @@ TEST(Infer, TakesTextTextsAndMessages) {
 
 // A reader that does not read: the text waits in the inbox, merged, and comes whole when it reads again.
 TEST(Chat, ASlowReaderGetsFewerLongerChunks) {
-  api::MockAnswer script{.tokens = std::vector<std::string>(20'000, std::string(50, 'x')), .finish = api::FinishReason::kStop};
+  api::MockAnswer script{.tokens = std::vector<std::string>(20'000, std::string(50, 'x')),
+                         .finish = api::FinishReason::kStop};
   api::MockOptions mock = scripted(script);
   mock.models.push_back({.id = "mock", .context_tokens = 1 << 20, .chat = true});
   const TestServer server(mock);
@@ -265,7 +275,8 @@ TEST(Chat, ManyStreamsAtOnce) {
   const TestServer server;
   std::vector<std::unique_ptr<LoopbackClient>> clients;
   for (int i = 0; i < 48; ++i) {
-    clients.push_back(std::make_unique<LoopbackClient>(server.port(), "POST", kChat, chat_body(cat(R"(,"stream":true,"seed":)", i % 4))));
+    clients.push_back(std::make_unique<LoopbackClient>(server.port(), "POST", kChat,
+                                                       chat_body(cat(R"(,"stream":true,"seed":)", i % 4))));
   }
   std::map<int, std::string> by_seed;
   for (int i = 0; i < 48; ++i) {

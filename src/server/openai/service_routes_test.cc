@@ -20,7 +20,8 @@ using testing::HttpAnswer;
 
 TEST(Models, AreListedAndShown) {
   api::MockOptions mock;
-  mock.models = {{.id = "autoglm-phone-9b", .created = 5, .context_tokens = 100, .chat = true}, {.id = "zai-org/GLM-4/v1", .context_tokens = 100}};
+  mock.models = {{.id = "autoglm-phone-9b", .created = 5, .context_tokens = 100, .chat = true},
+                 {.id = "zai-org/GLM-4/v1", .context_tokens = 100}};
   const TestServer server(mock);
   for (const std::string prefix : {"/v1", ""}) {
     const Json list = json_of(server.get(prefix + "/models"));
@@ -38,7 +39,8 @@ TEST(Models, AreListedAndShown) {
   }
   // A request without a model goes to the first; one with a name is answered under that name.
   EXPECT_EQ(json_of(server.post("/v1/completions", R"({"prompt":"a"})"))["model"], "autoglm-phone-9b");
-  EXPECT_EQ(json_of(server.post("/v1/completions", R"({"prompt":"a","model":"zai-org/GLM-4/v1"})"))["model"], "zai-org/GLM-4/v1");
+  EXPECT_EQ(json_of(server.post("/v1/completions", R"({"prompt":"a","model":"zai-org/GLM-4/v1"})"))["model"],
+            "zai-org/GLM-4/v1");
 }
 
 std::vector<float> decode_floats(const std::string& text) {
@@ -72,7 +74,8 @@ TEST(Embeddings, AsNumbersAsBase64AndCut) {
   EXPECT_EQ(decode_floats(coded["data"][0]["embedding"]), values);
   const Json ids = json_of(server.post("/v1/embeddings", R"({"input":[97,32,99,97,116]})"));
   EXPECT_EQ(ids["data"][0]["embedding"].get<std::vector<float>>(), values);
-  const auto cut = json_of(server.post("/v1/embeddings", R"({"input":"a cat","dimensions":4})"))["data"][0]["embedding"].get<std::vector<float>>();
+  const auto cut = json_of(server.post("/v1/embeddings", R"({"input":"a cat","dimensions":4})"))["data"][0]["embedding"]
+                       .get<std::vector<float>>();
   ASSERT_EQ(cut.size(), 4U);
   double squares = 0;
   for (const float value : cut) squares += static_cast<double>(value) * value;
@@ -92,13 +95,16 @@ TEST(Tokens, ThereAndBack) {
   }
   EXPECT_EQ(dump_json(json_of(server.post("/tokenize", R"({"content":"hé","with_pieces":true})"))["tokens"]),
             R"([{"id":104,"piece":"h"},{"id":233,"piece":"é"}])");
-  EXPECT_EQ(json_of(server.post("/tokenize", R"({"prompt":"hé","return_token_strs":true})"))["token_strs"], Json::array({"h", "é"}));
+  EXPECT_EQ(json_of(server.post("/tokenize", R"({"prompt":"hé","return_token_strs":true})"))["token_strs"],
+            Json::array({"h", "é"}));
   EXPECT_EQ(json_of(server.post("/detokenize", R"({"tokens":[104,233]})"))["content"], "hé");
   EXPECT_EQ(json_of(server.post("/detokenize", R"({"tokens":[104,233]})"))["prompt"], "hé");
   EXPECT_EQ(server.post("/detokenize", R"({"tokens":[1999999999]})").status, 400);
-  const std::string text = json_of(server.post("/apply-template", R"({"messages":[{"role":"user","content":"hi"}]})"))["prompt"];
+  const std::string text =
+      json_of(server.post("/apply-template", R"({"messages":[{"role":"user","content":"hi"}]})"))["prompt"];
   EXPECT_EQ(text, "<|user|>\nhi\n<|assistant|>\n");
-  EXPECT_EQ(json_of(server.post("/tokenize", R"({"messages":[{"role":"user","content":"hi"}]})"))["count"], text.size());
+  EXPECT_EQ(json_of(server.post("/tokenize", R"({"messages":[{"role":"user","content":"hi"}]})"))["count"],
+            text.size());
 }
 
 TEST(State, HealthReadyVersionMetrics) {
@@ -173,13 +179,21 @@ TEST(Keys, OpenEveryRouteAndOnlyHealthAndReadyStandOpen) {
     const std::string path = concrete(route.path);
     const bool open = path == "/health" || path == "/ready";
     EXPECT_EQ(route.is_public, open) << path;
-    const auto status = [&](const testing::LoopbackClient::HeaderList& headers) { return exchange(server.port(), route.method, path, "{}", headers).status; };
-    for (const testing::LoopbackClient::HeaderList& wrong : {testing::LoopbackClient::HeaderList{}, {{"authorization", "Bearer first-ke"}}, {{"authorization", "Bearer first-key2"}},
-                                                             {{"authorization", "Basic first-key"}}, {{"x-api-key", "third"}}, {{"authorization", "Bearer "}}}) {
+    const auto status = [&](const testing::LoopbackClient::HeaderList& headers) {
+      return exchange(server.port(), route.method, path, "{}", headers).status;
+    };
+    for (const testing::LoopbackClient::HeaderList& wrong : {testing::LoopbackClient::HeaderList{},
+                                                             {{"authorization", "Bearer first-ke"}},
+                                                             {{"authorization", "Bearer first-key2"}},
+                                                             {{"authorization", "Basic first-key"}},
+                                                             {{"x-api-key", "third"}},
+                                                             {{"authorization", "Bearer "}}}) {
       EXPECT_EQ(status(wrong) == 401, !open) << route.method << ' ' << path;
     }
     for (const testing::LoopbackClient::HeaderList& right :
-         {testing::LoopbackClient::HeaderList{{"authorization", "Bearer first-key"}}, {{"authorization", "bearer second-key"}}, {{"x-api-key", "second-key"}}}) {
+         {testing::LoopbackClient::HeaderList{{"authorization", "Bearer first-key"}},
+          {{"authorization", "bearer second-key"}},
+          {{"x-api-key", "second-key"}}}) {
       EXPECT_NE(status(right), 401) << route.method << ' ' << path;
     }
     closed += open ? 0 : 1;

@@ -30,7 +30,9 @@ class TestServer {
     server_options.limits.body_bytes_max = size_t{4} << 20;
     server_options.metrics = &metrics;
     if (!api_keys.empty()) {
-      server_options.authenticate = [this](http::Request& request, const http::Route&) { return api_keys.authenticate(request); };
+      server_options.authenticate = [this](http::Request& request, const http::Route&) {
+        return api_keys.authenticate(request);
+      };
     }
     auto started = http::Server::start(std::move(server_options), std::move(router));
     SLUICE_CHECK(started.ok());
@@ -39,7 +41,9 @@ class TestServer {
   ~TestServer() { server->stop(); }
 
   uint16_t port() const { return server->port(); }
-  testing::HttpAnswer post(std::string_view path, std::string_view body) const { return testing::exchange(port(), "POST", path, body); }
+  testing::HttpAnswer post(std::string_view path, std::string_view body) const {
+    return testing::exchange(port(), "POST", path, body);
+  }
   testing::HttpAnswer get(std::string_view path) const { return testing::exchange(port(), "GET", path); }
 
   MetricsRegistry metrics;

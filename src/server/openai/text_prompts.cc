@@ -7,7 +7,8 @@
 namespace sluice::openai {
 namespace {
 
-constexpr std::string_view kExpected = "a string, an array of strings, an array of token ids, or an array of arrays of token ids";
+constexpr std::string_view kExpected =
+    "a string, an array of strings, an array of token ids, or an array of arrays of token ids";
 
 Error empty_array(std::string param) {
   std::string message = cat("Invalid '", param, "': empty array. Expected an array with minimum length 1.");
@@ -22,7 +23,8 @@ Result<api::Prompt> parse_element(const Json& value, const std::string& param, b
   return api::Prompt(api::TokenPrompt{std::move(ids)});
 }
 
-Result<std::vector<api::Prompt>> parse_prompts(const Json& value, const std::string& param, bool add_special, int64_t prompts_max) {
+Result<std::vector<api::Prompt>> parse_prompts(const Json& value, const std::string& param, bool add_special,
+                                               int64_t prompts_max) {
   std::vector<api::Prompt> prompts;
   if (value.is_string()) {
     prompts.push_back(api::TextPrompt{value.get<std::string>(), add_special});
@@ -37,7 +39,8 @@ Result<std::vector<api::Prompt>> parse_prompts(const Json& value, const std::str
   }
   if (static_cast<int64_t>(value.size()) > prompts_max) {
     return Error{ErrorCode::kInvalidArgument,
-                 cat("Invalid '", param, "': array too long. Expected an array with maximum length ", prompts_max, ", but got length ", value.size(), " instead."),
+                 cat("Invalid '", param, "': array too long. Expected an array with maximum length ", prompts_max,
+                     ", but got length ", value.size(), " instead."),
                  param, "array_above_max_length"};
   }
   for (size_t i = 0; i < value.size(); ++i) {
@@ -49,7 +52,8 @@ Result<std::vector<api::Prompt>> parse_prompts(const Json& value, const std::str
 
 }  // namespace
 
-std::vector<api::Prompt> read_text_prompts(FieldReader& fields, std::string_view name, bool add_special, int64_t prompts_max) {
+std::vector<api::Prompt> read_text_prompts(FieldReader& fields, std::string_view name, bool add_special,
+                                           int64_t prompts_max) {
   const std::string param = fields.path(name);
   const Json* value = fields.any(name);
   if (value == nullptr) {

@@ -10,6 +10,7 @@
 namespace sluice::openai {
 
 // One to `prompts_max` prompts of the member `name`; none when a mistake was kept in `fields`.
-std::vector<api::Prompt> read_text_prompts(FieldReader& fields, std::string_view name, bool add_special, int64_t prompts_max);
+std::vector<api::Prompt> read_text_prompts(FieldReader& fields, std::string_view name, bool add_special,
+                                           int64_t prompts_max);
 
 }  // namespace sluice::openai

@@ -21,10 +21,16 @@ Result<Json> parse_body(std::string_view body, const RequestLimits& limits) {
   json_limits.depth_max = static_cast<int>(limits.json_depth_max);
   auto parsed = parse_json(body, json_limits);
   if (!parsed.ok()) {
-    return Error{ErrorCode::kInvalidArgument, cat("The body could not be read as JSON: ", parsed.error().message), {}, "invalid_json"};
+    return Error{ErrorCode::kInvalidArgument,
+                 cat("The body could not be read as JSON: ", parsed.error().message),
+                 {},
+                 "invalid_json"};
   }
   if (!parsed->is_object()) {
-    return Error{ErrorCode::kInvalidArgument, cat("The body must be a JSON object, but is ", json_type_name(*parsed), "."), {}, "invalid_type"};
+    return Error{ErrorCode::kInvalidArgument,
+                 cat("The body must be a JSON object, but is ", json_type_name(*parsed), "."),
+                 {},
+                 "invalid_type"};
   }
   return parsed;
 }

@@ -12,7 +12,8 @@
 
 namespace sluice::testing {
 
-LoopbackClient::LoopbackClient(uint16_t port, std::string_view method, std::string_view path, std::string_view body, const HeaderList& headers)
+LoopbackClient::LoopbackClient(uint16_t port, std::string_view method, std::string_view path, std::string_view body,
+                               const HeaderList& headers)
     : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -67,7 +68,8 @@ bool LoopbackClient::parse_head() {
   for (size_t i = 1; i < lines.size(); ++i) {
     const size_t colon = lines[i].find(':');
     if (colon == std::string::npos) continue;
-    answer_.headers[to_lower_ascii(lines[i].substr(0, colon))] = std::string(trim(std::string_view(lines[i]).substr(colon + 1)));
+    answer_.headers[to_lower_ascii(lines[i].substr(0, colon))] =
+        std::string(trim(std::string_view(lines[i]).substr(colon + 1)));
   }
   raw_.erase(0, end + 4);
   chunked_ = answer_.headers["transfer-encoding"] == "chunked";
@@ -113,7 +115,8 @@ bool LoopbackClient::read_until(std::string_view text, std::chrono::milliseconds
   return true;
 }
 
-HttpAnswer exchange(uint16_t port, std::string_view method, std::string_view path, std::string_view body, const LoopbackClient::HeaderList& headers) {
+HttpAnswer exchange(uint16_t port, std::string_view method, std::string_view path, std::string_view body,
+                    const LoopbackClient::HeaderList& headers) {
   return LoopbackClient(port, method, path, body, headers).read();
 }
 

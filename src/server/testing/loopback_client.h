@@ -24,7 +24,8 @@ class LoopbackClient {
   using HeaderList = std::vector<std::pair<std::string, std::string>>;
 
   // Connects and sends; answers are then read by the functions below.
-  LoopbackClient(uint16_t port, std::string_view method, std::string_view path, std::string_view body = {}, const HeaderList& headers = {});
+  LoopbackClient(uint16_t port, std::string_view method, std::string_view path, std::string_view body = {},
+                 const HeaderList& headers = {});
   ~LoopbackClient();
   LoopbackClient(const LoopbackClient&) = delete;
   LoopbackClient& operator=(const LoopbackClient&) = delete;
