@@ -29,7 +29,7 @@ bool StreamDecoder::counts(TokenId id) const {
 std::string StreamDecoder::push(TokenId id) {
   if (!counts(id)) return {};
   ids_.push_back(id);
-  const std::string text = tokenizer_->decode(ids_, skip_special_);
+  const std::string text = tokenizer_->decode_open(ids_, skip_special_);
   const size_t begin = std::min(emitted_, text.size());
   const std::string_view fresh = std::string_view(text).substr(begin);
   const std::string_view complete = fresh.substr(0, utf8_complete_prefix(fresh));
@@ -37,7 +37,7 @@ std::string StreamDecoder::push(TokenId id) {
   emitted_ = begin + complete.size();
   if (ids_.size() > 2 * kKept) {
     ids_.erase(ids_.begin(), ids_.end() - kKept);
-    const size_t kept = tokenizer_->decode(ids_, skip_special_).size();
+    const size_t kept = tokenizer_->decode_open(ids_, skip_special_).size();
     emitted_ = kept - std::min(pending, kept);
   }
   return utf8_sanitize(complete);

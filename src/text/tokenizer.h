@@ -58,6 +58,9 @@ class Tokenizer {
   // The bytes may be invalid UTF-8 when the ids end inside a character.
   virtual std::string decode(std::span<const TokenId> ids, bool skip_special = false) const = 0;
 
+  // The part of decode(ids) that stays as it is whatever ids follow; StreamDecoder's question.
+  virtual std::string decode_open(std::span<const TokenId> ids, bool skip_special) const { return decode(ids, skip_special); }
+
   virtual int vocab_size() const = 0;  // ids are in [0, vocab_size())
   // The token as its vocabulary file spells it ("▁the", "Ġthe", "<0x0A>"); "" for an id the vocabulary does not have.
   virtual std::string_view token_text(TokenId id) const = 0;
@@ -87,7 +90,7 @@ class StreamDecoder {
   const Tokenizer* tokenizer_;
   bool skip_special_;
   std::vector<TokenId> ids_;  // the last ids: some that are emitted, then those whose text is not wholly emitted
-  size_t emitted_ = 0;        // bytes of decode(ids_) that are emitted
+  size_t emitted_ = 0;        // bytes of decode_open(ids_) that are emitted
 };
 
 }  // namespace sluice::text

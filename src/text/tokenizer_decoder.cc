@@ -86,8 +86,7 @@ void Decoder::apply_one(const Step& step, std::string& token, bool first, bool l
   }
 }
 
-// `inside`: the tokens stand in the middle of a text.
-void Decoder::apply(const Step& step, std::vector<std::string>& tokens, bool inside) {
+void Decoder::apply(const Step& step, std::vector<std::string>& tokens, Place place) {
   if (step.kind == Kind::kFuse) {
     std::string all;
     for (const std::string& token : tokens) all += token;
@@ -95,30 +94,35 @@ void Decoder::apply(const Step& step, std::vector<std::string>& tokens, bool ins
     return;
   }
   for (size_t i = 0; i < tokens.size(); ++i) {
-    apply_one(step, tokens[i], i == 0 && !inside, i + 1 == tokens.size() && !inside);
+    apply_one(step, tokens[i], i == 0 && place != Place::kInside, i + 1 == tokens.size() && place == Place::kWhole);
   }
 }
 
-void Decoder::run(std::vector<std::string>& tokens, bool inside) const {
+void Decoder::run(std::vector<std::string>& tokens, Place place) const {
   bool fused = false;
   for (const Step& step : steps_) {
     fused = fused || step.kind == Kind::kFuse || step.kind == Kind::kByteLevel;
-    if (inside && fused && step.kind == Kind::kStrip) continue;
-    apply(step, tokens, inside);
-    if (step.kind == Kind::kByteLevel) apply({Kind::kFuse, {}, {}}, tokens, inside);
+    if (place == Place::kInside && fused && step.kind == Kind::kStrip) continue;
+    apply(step, tokens, place);
+    if (step.kind == Kind::kByteLevel) apply({Kind::kFuse, {}, {}}, tokens, place);
   }
 }
 
 std::string Decoder::decode(std::vector<std::string> tokens) const {
   if (tokens.empty()) return {};
   if (steps_.empty()) return join(tokens, " ");
-  run(tokens, false);
+  run(tokens, Place::kWhole);
+  return join(tokens, "");
+}
+
+std::string Decoder::decode_before_more(std::vector<std::string> tokens) const {
+  run(tokens, Place::kBeginning);
   return join(tokens, "");
 }
 
 std::string Decoder::token_bytes(std::string_view token) const {
   std::vector<std::string> tokens = {std::string(token)};
-  run(tokens, true);
+  run(tokens, Place::kInside);
   return join(tokens, "");
 }
 
@@ -156,8 +160,8 @@ void Decoder::settle() {
         leading_strip_ = static_cast<int>(step.start);
         strip_text_ = step.text;
         break;
-      case Kind::kWordPiece:
-      case Kind::kBpe: per_token_ = false; break;
+      case Kind::kBpe: last_differs_ = true; [[fallthrough]];
+      case Kind::kWordPiece: per_token_ = false; break;
     }
   }
 }

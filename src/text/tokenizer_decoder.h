@@ -27,6 +27,9 @@ class Decoder {
   static Decoder word_piece(std::string prefix);
 
   std::string decode(std::vector<std::string> tokens) const;
+  // The text when other tokens follow; differs from decode() only where last_differs().
+  std::string decode_before_more(std::vector<std::string> tokens) const;
+  bool last_differs() const { return last_differs_; }  // BPEDecoder: the last token's suffix is no space
 
   // For decoders that treat each token alone but for spaces stripped at the start (all but WordPiece, BPEDecoder and
   // odd chains): decode(tokens) is the joined token_bytes() of each, without `leading_strip` characters `strip_text`
@@ -42,6 +45,7 @@ class Decoder {
   std::string first_token_bytes(std::string_view token) const;
 
  private:
+  enum class Place : uint8_t { kWhole, kBeginning, kInside };  // what of a text the tokens are
   enum class Kind : uint8_t { kByteLevel, kReplace, kByteFallback, kFuse, kStrip, kMetaspace, kWordPiece, kBpe };
   struct Step {
     Kind kind;
@@ -53,13 +57,14 @@ class Decoder {
 
   Result<void> add(const Json& json, int depth);
   void settle();
-  void run(std::vector<std::string>& tokens, bool inside) const;
-  static void apply(const Step& step, std::vector<std::string>& tokens, bool inside);
+  void run(std::vector<std::string>& tokens, Place place) const;
+  static void apply(const Step& step, std::vector<std::string>& tokens, Place place);
   static void apply_one(const Step& step, std::string& token, bool first, bool last);
 
   std::vector<Step> steps_;
   bool per_token_ = false;
   bool first_differs_ = false;
+  bool last_differs_ = false;
   int leading_strip_ = 0;
   std::string strip_text_;
 };

@@ -141,19 +141,30 @@ std::string_view PipelineTokenizer::decoded_text(TokenId id) const {
   return index >= 0 ? std::string_view(added_.decoded_text(static_cast<size_t>(index))) : parts_.vocabulary->text(id);
 }
 
-std::string PipelineTokenizer::decode(std::span<const TokenId> ids, bool skip_special) const {
-  const auto counts = [&](TokenId id) { return has(id) && !(skip_special && special_[static_cast<size_t>(id)]); };
-  if (bytes_end_.empty()) {
-    std::vector<std::string> tokens;
-    for (TokenId id : ids) {
-      if (counts(id)) tokens.emplace_back(decoded_text(id));
-    }
-    return parts_.decoder.decode(std::move(tokens));
+std::vector<std::string> PipelineTokenizer::texts_of(std::span<const TokenId> ids, bool skip_special) const {
+  std::vector<std::string> texts;
+  for (TokenId id : ids) {
+    if (has(id) && !(skip_special && special_[static_cast<size_t>(id)])) texts.emplace_back(decoded_text(id));
   }
+  return texts;
+}
+
+std::string PipelineTokenizer::decode_open(std::span<const TokenId> ids, bool skip_special) const {
+  std::string text = decode(ids, skip_special);
+  if (!parts_.decoder.last_differs()) return text;
+  const std::string other = parts_.decoder.decode_before_more(texts_of(ids, skip_special));
+  const size_t common = std::min(text.size(), other.size());
+  const auto differ = std::mismatch(text.begin(), text.begin() + static_cast<ptrdiff_t>(common), other.begin());
+  text.erase(differ.first, text.end());
+  return text;
+}
+
+std::string PipelineTokenizer::decode(std::span<const TokenId> ids, bool skip_special) const {
+  if (bytes_end_.empty()) return parts_.decoder.decode(texts_of(ids, skip_special));
   std::string out;
   bool first = true;
   for (TokenId id : ids) {
-    if (!counts(id)) continue;
+    if (!has(id) || (skip_special && special_[static_cast<size_t>(id)])) continue;
     if (first && parts_.decoder.first_differs()) {
       out += parts_.decoder.first_token_bytes(decoded_text(id));
     } else {

@@ -35,6 +35,7 @@ class PipelineTokenizer : public Tokenizer {
 
   std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options) const override;
   std::string decode(std::span<const TokenId> ids, bool skip_special) const override;
+  std::string decode_open(std::span<const TokenId> ids, bool skip_special) const override;
   int vocab_size() const override { return size_; }
   std::string_view token_text(TokenId id) const override;
   std::string token_bytes(TokenId id) const override;
@@ -49,6 +50,7 @@ class PipelineTokenizer : public Tokenizer {
   void encode_text(std::string_view text, bool special, std::vector<TokenId>& out) const;
   void encode_segment(std::string_view text, bool at_start, bool special, std::vector<TokenId>& out) const;
   void encode_piece(std::string_view text, bool at_start, std::vector<TokenId>& out) const;
+  std::vector<std::string> texts_of(std::span<const TokenId> ids, bool skip_special) const;
   std::string_view decoded_text(TokenId id) const;
   bool has(TokenId id) const { return id >= 0 && id < size_ && (parts_.vocabulary->has(id) || added_text_.has(id)); }
 

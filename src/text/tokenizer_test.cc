@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
+#include <chrono>
 #include <random>
 
 #include "base/file.h"
@@ -128,7 +128,8 @@ TEST(TokenizerVariants, EveryPartMatchesTheReference) {
 TEST(TokenizerVariants, EveryDecoderStreams) {
   const Json base = read_json(golden("base_chars.json"));
   std::mt19937 random(5);
-  for (const Json& entry : read_json(golden("variants.json"))["cases"]) {
+  const Json variants = read_json(golden("variants.json"));
+  for (const Json& entry : variants["cases"]) {
     if (!entry[0].contains("decoder")) continue;
     Json spec = base;
     for (const auto& [key, value] : entry[0].items()) spec[key] = value;
