@@ -8,7 +8,6 @@
 #include "text/jinja/filters.h"
 #include "text/jinja/globals.h"
 #include "text/jinja/json_text.h"
-#include "text/jinja/levels.h"
 #include "text/jinja/lookup.h"
 #include "text/jinja/predicates.h"
 #include "text/jinja/print.h"
@@ -66,8 +65,8 @@ Error Evaluator::located(Error error, const Span& span) {
 }
 
 Result<void> Evaluator::check_depth() const {
-  if (levels_ <= levels_max_) return {};
-  return Error{ErrorCode::kTooLarge, cat("expressions and blocks are nested more than ", levels_max_, " deep"), {}, {}};
+  if (levels_ <= levels_max_ && !stack_.exhausted()) return {};
+  return Error{ErrorCode::kTooLarge, "expressions, blocks and calls are nested too deep", {}, {}};
 }
 
 Result<std::optional<Value>> Evaluator::lookup(Symbol symbol) {

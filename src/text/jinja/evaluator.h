@@ -12,6 +12,7 @@
 #include "text/jinja/arguments.h"
 #include "text/jinja/ast.h"
 #include "text/jinja/budget.h"
+#include "text/jinja/levels.h"
 #include "text/jinja/objects.h"
 #include "text/jinja/value.h"
 
@@ -96,6 +97,7 @@ class Evaluator {
   const Json& variables_;
   Budget budget_;
   int levels_max_;
+  StackMark stack_;
   int levels_ = 0;        // nested eval and exec calls
   int macro_calls_ = 0;   // nested
   bool located_ = false;  // the error on its way out already names its place

@@ -121,7 +121,7 @@ Error ExpressionParser::fail_at(const Token& token, std::string_view message) co
 
 Error ExpressionParser::too_deep() const {
   return {ErrorCode::kTooLarge,
-          cat("chat template line ", current().line, ": more than ", limits_.depth_max, " nested expressions or blocks"),
+          cat("chat template line ", current().line, ": expressions or blocks are nested too deep"),
           {}, {}};
 }
 

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "text/chat_template.h"
 #include "text/jinja/ast.h"
+#include "text/jinja/levels.h"
 #include "text/jinja/lexer.h"
 
 namespace sluice::text::jinja {
@@ -34,7 +35,7 @@ class ExpressionParser {
     explicit Nesting(ExpressionParser& parser) : parser_(parser) { ++parser_.depth_; }
     ~Nesting() { --parser_.depth_; }
     Nesting(const Nesting&) = delete;
-    bool too_deep() const { return parser_.depth_ > parser_.limits_.depth_max; }
+    bool too_deep() const { return parser_.depth_ > parser_.limits_.depth_max || parser_.stack_.exhausted(); }
 
    private:
     ExpressionParser& parser_;
@@ -67,6 +68,7 @@ class ExpressionParser {
   SyntaxTree& tree_;
   const TemplateLimits& limits_;
   int depth_ = 0;
+  StackMark stack_;
 
  private:
   using Level = Parsed (ExpressionParser::*)();

@@ -4,7 +4,6 @@
 
 #include "base/strings.h"
 #include "text/jinja/evaluator.h"
-#include "text/jinja/levels.h"
 #include "text/jinja/lookup.h"
 #include "text/jinja/print.h"
 
