@@ -59,7 +59,8 @@ class Backend {
   virtual void cancel(RequestId id) = 0;
 
   virtual Result<std::vector<TokenId>> tokenize(const std::string& model, const Prompt& prompt) const = 0;
-  virtual Result<std::string> detokenize(const std::string& model, const std::vector<TokenId>& ids) const = 0;
+  // `skip_special`: leave out special tokens, as answers do by default.
+  virtual Result<std::string> detokenize(const std::string& model, const std::vector<TokenId>& ids, bool skip_special) const = 0;
   // The text a chat prompt becomes.
   virtual Result<std::string> apply_template(const std::string& model, const ChatPrompt& prompt) const = 0;
 };

@@ -18,7 +18,8 @@ using Time = std::chrono::steady_clock::time_point;
 constexpr TokenId kFirstExtraId = 0x110000;  // after Unicode's last code point
 
 int64_t now_us() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 // Bytes of the character at the front of valid UTF-8.
@@ -47,9 +48,22 @@ TokenId decode_character(std::string_view text) {
 
 // Made-up words; a split emoji so that clients meet characters that come in pieces.
 MockAnswer babble(const GenerateRequest& request, int choice) {
-  static const std::vector<std::vector<std::string>> kWords = {
-      {"the "}, {"phone "}, {"opens "}, {"a "}, {"screen"}, {", "}, {"打开"}, {"微信"}, {"。"}, {"caf", "é "}, {"\xF0\x9F", "\x98\x80 "}, {"tap "}, {"and "},
-      {"wait", "s "}, {"for "}, {"you.\n"}};
+  static const std::vector<std::vector<std::string>> kWords = {{"the "},
+                                                               {"phone "},
+                                                               {"opens "},
+                                                               {"a "},
+                                                               {"screen"},
+                                                               {", "},
+                                                               {"打开"},
+                                                               {"微信"},
+                                                               {"。"},
+                                                               {"caf", "é "},
+                                                               {"\xF0\x9F", "\x98\x80 "},
+                                                               {"tap "},
+                                                               {"and "},
+                                                               {"wait", "s "},
+                                                               {"for "},
+                                                               {"you.\n"}};
   static std::atomic<uint64_t> unseeded{0};
   uint64_t seed = request.sampling.seed ? *request.sampling.seed * 2 + 1 : (unseeded.fetch_add(1) + 1) * 2;
   auto stream = static_cast<uint64_t>(choice);
@@ -57,7 +71,8 @@ MockAnswer babble(const GenerateRequest& request, int choice) {
   MockAnswer answer;
   const int words = 12 + static_cast<int>(philox_uniform(seed, 0, stream) * 24);
   for (int i = 1; i <= words; ++i) {
-    const auto& word = kWords[static_cast<size_t>(philox_uniform(seed, static_cast<uint64_t>(i), stream) * static_cast<double>(kWords.size()))];
+    const auto& word = kWords[static_cast<size_t>(philox_uniform(seed, static_cast<uint64_t>(i), stream) *
+                                                  static_cast<double>(kWords.size()))];
     answer.tokens.insert(answer.tokens.end(), word.begin(), word.end());
   }
   return answer;
@@ -133,7 +148,9 @@ BackendStatus MockBackend::status() const {
   const std::lock_guard lock(mutex_);
   const int open = static_cast<int>(jobs_.size());
   const int running = std::min(open, options_.running_max);
-  return {.ready = options_.ready && !stopping_, .running = running, .waiting = open - running,
+  return {.ready = options_.ready && !stopping_,
+          .running = running,
+          .waiting = open - running,
           .kv_usage = static_cast<double>(running) / std::max(1, options_.running_max)};
 }
 
@@ -159,12 +176,14 @@ Result<const ModelCard*> MockBackend::find_model(const std::string& model) const
   return Error{ErrorCode::kNotFound, cat("The model '", model, "' does not exist."), "model", "model_not_found"};
 }
 
-Result<int> MockBackend::check_length(const GenerateRequest& request, const ModelCard& card, size_t prompt_tokens) const {
+Result<int> MockBackend::check_length(const GenerateRequest& request, const ModelCard& card,
+                                      size_t prompt_tokens) const {
   const int room = card.context_tokens - static_cast<int>(prompt_tokens);
   const std::string param = std::holds_alternative<ChatPrompt>(request.prompt) ? "messages" : "prompt";
   if (room < 1) {
     return Error{ErrorCode::kInvalidArgument,
-                 cat("This model's maximum context length is ", card.context_tokens, " tokens, but the prompt has ", prompt_tokens, "; shorten it."),
+                 cat("This model's maximum context length is ", card.context_tokens, " tokens, but the prompt has ",
+                     prompt_tokens, "; shorten it."),
                  param, "context_length_exceeded"};
   }
   return request.sampling.max_tokens > 0 ? std::min(request.sampling.max_tokens, room) : room;
@@ -193,9 +212,11 @@ Result<void> MockBackend::generate(GenerateRequest request, std::shared_ptr<Gene
   job.sink = std::move(sink);
   {
     const std::lock_guard lock(mutex_);
-    if (stopping_ || !options_.ready) return ended(ErrorCode::kUnavailable, "The backend does not accept requests now; try again later.");
+    if (stopping_ || !options_.ready)
+      return ended(ErrorCode::kUnavailable, "The backend does not accept requests now; try again later.");
     if (static_cast<int>(jobs_.size()) >= options_.running_max + options_.waiting_max) {
-      return ended(ErrorCode::kResourceExhausted, cat("The queue is full (", options_.waiting_max, " requests wait); try again later."));
+      return ended(ErrorCode::kResourceExhausted,
+                   cat("The queue is full (", options_.waiting_max, " requests wait); try again later."));
     }
     jobs_.push_back(std::move(job));
   }
@@ -211,7 +232,8 @@ Result<void> MockBackend::embed(EmbedRequest request, std::function<void(Result<
     std::vector<float> embedding(static_cast<size_t>(options_.embedding_size), 0.0F);
     for (const TokenId id : ids) {
       for (size_t i = 0; i < embedding.size(); ++i) {
-        embedding[i] += static_cast<float>(philox_uniform(static_cast<uint64_t>(id), i) - 0.5) / static_cast<float>(ids.size());
+        embedding[i] +=
+            static_cast<float>(philox_uniform(static_cast<uint64_t>(id), i) - 0.5) / static_cast<float>(ids.size());
       }
     }
     double squares = 0;
@@ -223,8 +245,10 @@ Result<void> MockBackend::embed(EmbedRequest request, std::function<void(Result<
   }
   {
     const std::lock_guard lock(mutex_);
-    if (stopping_ || !options_.ready) return ended(ErrorCode::kUnavailable, "The backend does not accept requests now; try again later.");
-    embeddings_.emplace_back([answer = std::move(answer), done = std::move(done)]() mutable { done(std::move(answer)); });
+    if (stopping_ || !options_.ready)
+      return ended(ErrorCode::kUnavailable, "The backend does not accept requests now; try again later.");
+    embeddings_.emplace_back(
+        [answer = std::move(answer), done = std::move(done)]() mutable { done(std::move(answer)); });
   }
   changed_.notify_all();
   return {};
@@ -244,7 +268,8 @@ Result<std::vector<TokenId>> MockBackend::tokenize(const std::string& model, con
   SLUICE_TRY([[maybe_unused]] const ModelCard* card, find_model(model));
   if (const auto* tokens = std::get_if<TokenPrompt>(&prompt)) {
     for (const TokenId id : tokens->ids) {
-      if (token_bytes(id).empty()) return invalid_argument(cat("The token id ", id, " is not in the vocabulary."), "prompt");
+      if (token_bytes(id).empty())
+        return invalid_argument(cat("The token id ", id, " is not in the vocabulary."), "prompt");
     }
     return tokens->ids;
   }
@@ -264,7 +289,7 @@ Result<std::vector<TokenId>> MockBackend::tokenize(const std::string& model, con
   return ids;
 }
 
-Result<std::string> MockBackend::detokenize(const std::string& model, const std::vector<TokenId>& ids) const {
+Result<std::string> MockBackend::detokenize(const std::string& model, const std::vector<TokenId>& ids, bool) const {
   SLUICE_TRY([[maybe_unused]] const ModelCard* card, find_model(model));
   std::string text;
   for (const TokenId id : ids) {
@@ -282,7 +307,8 @@ Result<std::string> MockBackend::apply_template(const std::string& model, const 
   for (const Json& message : *prompt.messages) {
     const Json* content = json_find(message, "content");
     if (!text.empty() && !text.ends_with('\n')) text += '\n';
-    text += cat("<|", message.value("role", ""), "|>\n", content != nullptr && content->is_string() ? content->get<std::string>() : "");
+    text += cat("<|", message.value("role", ""), "|>\n",
+                content != nullptr && content->is_string() ? content->get<std::string>() : "");
   }
   if (prompt.add_generation_prompt) text += "\n<|assistant|>\n";
   return text;
@@ -307,7 +333,8 @@ std::string MockBackend::token_bytes(TokenId id) const {
 
 // Numbers that depend on the token alone; the alternatives are capital letters, ever less likely.
 TokenLogprob MockBackend::token_logprob(TokenId id, int top) const {
-  TokenLogprob token{.id = id, .bytes = token_bytes(id), .logprob = -0.125F * static_cast<float>(1 + id % 7), .top = {}};
+  TokenLogprob token{
+      .id = id, .bytes = token_bytes(id), .logprob = -0.125F * static_cast<float>(1 + id % 7), .top = {}};
   for (int i = 0; i < top; ++i) {
     if (i == 0) {
       token.top.push_back({id, token.bytes, token.logprob});
@@ -352,7 +379,8 @@ TokenDelta MockBackend::next_delta(Job& job, int index) {
     choice.pending += bytes;
     find_stop(choice, sampling, delta);
     const auto& ids = sampling.stop_token_ids;
-    if (!delta.finish && std::find(ids.begin(), ids.end(), delta.ids.back()) != ids.end() && choice.made >= sampling.min_tokens) {
+    if (!delta.finish && std::find(ids.begin(), ids.end(), delta.ids.back()) != ids.end() &&
+        choice.made >= sampling.min_tokens) {
       if (!sampling.include_stop) choice.pending.resize(choice.pending.size() - bytes.size());
       delta.finish = FinishReason::kStop;
     }
@@ -380,7 +408,9 @@ bool MockBackend::step(Job& job) {
     job.sink->on_end(ended(ErrorCode::kDeadlineExceeded, "The request's timeout is over."));
     return true;
   }
-  const auto fails = [](const Choice& choice) { return choice.answer.error && choice.made >= choice.answer.error_after; };
+  const auto fails = [](const Choice& choice) {
+    return choice.answer.error && choice.made >= choice.answer.error_after;
+  };
   const auto fault = std::find_if(job.choices.begin(), job.choices.end(), fails);
   if (fault != job.choices.end()) {
     job.sink->on_end(*fault->answer.error);
@@ -388,7 +418,8 @@ bool MockBackend::step(Job& job) {
   }
   if (!job.begun) {
     job.begun = true;
-    PromptReport report{.prompt_tokens = job.usage.prompt_tokens, .cached_tokens = job.usage.cached_tokens, .ids = {}, .logprobs = {}};
+    PromptReport report{
+        .prompt_tokens = job.usage.prompt_tokens, .cached_tokens = job.usage.cached_tokens, .ids = {}, .logprobs = {}};
     if (const auto& top = job.request.sampling.prompt_logprobs) {
       report.ids = job.prompt;
       for (const TokenId id : job.prompt) report.logprobs.push_back(token_logprob(id, *top));

@@ -1,10 +1,9 @@
 #pragma once
-// MockBackend: a backend without a model. It answers with scripted or made-up tokens, with scripted latency and faults, so
-// that servers, gateways and clients can be tested and tried without weights. Sampling parameters that shape an answer's
-// form are honoured (n, seed, temperature 0, stop, max_tokens, min_tokens, ignore_eos, logprobs, deadlines; a logit bias of
-// -100 leaves a token out).
-// A token of text is one Unicode character and its id is the code point; other scripted tokens get ids above those.
-// Calls from any thread; events come from one thread of its own.
+// MockBackend: a backend without a model. It answers with scripted or made-up tokens, with scripted latency and faults,
+// so that servers, gateways and clients can be tested and tried without weights. Sampling parameters that shape an
+// answer's form are honoured (n, seed, temperature 0, stop, max_tokens, min_tokens, ignore_eos, logprobs, deadlines; a
+// logit bias of -100 leaves a token out). A token of text is one Unicode character and its id is the code point; other
+// scripted tokens get ids above those. Calls from any thread; events come from one thread of its own.
 
 #include <chrono>
 #include <condition_variable>
@@ -25,20 +24,20 @@ namespace sluice::api {
 
 // What one choice of one request answers.
 struct MockAnswer {
-  std::vector<std::string> tokens;              // bytes of each token; may be parts of characters
-  FinishReason finish = FinishReason::kStop;    // when the tokens run out
-  bool repeat = false;                          // begin again when they run out: ends only by max_tokens, stop or cancel
-  std::optional<Error> error = std::nullopt;    // ends the request with this…
-  int error_after = 0;                          // …when so many tokens have been made; 0: before the first
-  int64_t cached_tokens = 0;                    // reported as taken from the cache
+  std::vector<std::string> tokens;            // bytes of each token; may be parts of characters
+  FinishReason finish = FinishReason::kStop;  // when the tokens run out
+  bool repeat = false;                        // begin again when they run out: ends only by max_tokens, stop or cancel
+  std::optional<Error> error = std::nullopt;  // ends the request with this…
+  int error_after = 0;                        // …when so many tokens have been made; 0: before the first
+  int64_t cached_tokens = 0;                  // reported as taken from the cache
 };
 
 struct MockOptions {
-  std::vector<ModelCard> models;                // empty: one chat model "mock" with 8192 tokens of context
+  std::vector<ModelCard> models;  // empty: one chat model "mock" with 8192 tokens of context
   std::chrono::microseconds first_token_latency{0};
   std::chrono::microseconds token_latency{0};
-  int running_max = 64;                         // requests worked on at once; the others wait
-  int waiting_max = 256;                        // past it kResourceExhausted
+  int running_max = 64;   // requests worked on at once; the others wait
+  int waiting_max = 256;  // past it kResourceExhausted
   bool ready = true;
   int embedding_size = 32;
   // The answer of a choice; called in generate() on the caller's thread. Empty: made-up words, the same for the same
@@ -57,7 +56,8 @@ class MockBackend final : public Backend {
   Result<void> embed(EmbedRequest request, std::function<void(Result<EmbedAnswer>)> done) override;
   void cancel(RequestId id) override;
   Result<std::vector<TokenId>> tokenize(const std::string& model, const Prompt& prompt) const override;
-  Result<std::string> detokenize(const std::string& model, const std::vector<TokenId>& ids) const override;
+  Result<std::string> detokenize(const std::string& model, const std::vector<TokenId>& ids,
+                                 bool skip_special) const override;
   Result<std::string> apply_template(const std::string& model, const ChatPrompt& prompt) const override;
 
   void set_ready(bool ready);
@@ -82,9 +82,9 @@ class MockBackend final : public Backend {
   MockOptions options_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::list<Job> jobs_;                           // accepted and not ended, in order of arrival
-  std::list<std::function<void()>> embeddings_;   // to be done by the thread
-  mutable std::map<std::string, TokenId> extra_ids_;    // scripted tokens that are not one character
+  std::list<Job> jobs_;                               // accepted and not ended, in order of arrival
+  std::list<std::function<void()>> embeddings_;       // to be done by the thread
+  mutable std::map<std::string, TokenId> extra_ids_;  // scripted tokens that are not one character
   mutable std::map<TokenId, std::string> extra_tokens_;
   int64_t cancelled_ = 0;
   bool stopping_ = false;

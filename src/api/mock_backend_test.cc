@@ -74,7 +74,8 @@ TEST(MockBackend, StopStringsNeverLeak) {
 }
 
 TEST(MockBackend, FaultsComeWhereScripted) {
-  MockBackend backend(scripted({.tokens = {"a", "b", "c"}, .error = Error{ErrorCode::kInternal, "broken", {}, {}}, .error_after = 2}));
+  MockBackend backend(
+      scripted({.tokens = {"a", "b", "c"}, .error = Error{ErrorCode::kInternal, "broken", {}, {}}, .error_after = 2}));
   auto sink = std::make_shared<Recorder>();
   ASSERT_TRUE(backend.generate(request("x"), sink).ok());
   const auto end = sink->wait();
@@ -118,7 +119,8 @@ TEST(MockBackend, RefusesWhenFullUnknownTooLongOrStopping) {
     GenerateRequest unknown = request("x");
     unknown.model = "other";
     EXPECT_EQ(backend.generate(unknown, std::make_shared<Recorder>()).error().reason, "model_not_found");
-    EXPECT_EQ(backend.generate(request(std::string(9000, 'x')), std::make_shared<Recorder>()).error().reason, "context_length_exceeded");
+    EXPECT_EQ(backend.generate(request(std::string(9000, 'x')), std::make_shared<Recorder>()).error().reason,
+              "context_length_exceeded");
     EXPECT_EQ(backend.status().waiting, 1);
   }
   for (const auto& sink : sinks) EXPECT_EQ(sink->wait().error().code, ErrorCode::kUnavailable);
@@ -149,7 +151,7 @@ TEST(MockBackend, TokensAndTextAreInverse) {
   const auto ids = backend.tokenize("mock", TextPrompt{text, true});
   ASSERT_TRUE(ids.ok());
   EXPECT_EQ(*ids, (std::vector<TokenId>{'A', ' ', 0xE9, ' ', 0x4F60, ' ', 0x1F600}));
-  EXPECT_EQ(backend.detokenize("mock", *ids).value(), text);
+  EXPECT_EQ(backend.detokenize("mock", *ids, false).value(), text);
 }
 
 TEST(MockBackend, EmbeddingsHaveLengthOne) {

@@ -237,9 +237,9 @@ class GgufReader {
       }
       entry.bytes = *bytes;
       entry.dtype = type->dtype;
-      const bool has_use = type->dtype && (has_kernels(*type->dtype) || !is_quantized(*type->dtype));
-      if (!has_use)
-        entry.problem = cat("its type ", type->name, " is not supported (F32, F16, BF16, Q8_0 and Q4_0 are)");
+      if (!type->dtype)
+        entry.problem = cat("its type ", type->name,
+                            " is not supported (F32, F16, BF16, Q4_0 to Q8_0, Q2_K to Q6_K, IQ4_NL and IQ4_XS are)");
     }
     for (const uint64_t size : sizes) {
       if (size > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))

@@ -68,14 +68,14 @@ class EngineBackend final : public LocalBackend {
     SLUICE_RETURN_IF_ERROR(check_name(model));
     return prompts_->tokens(prompt);
   }
-  Result<std::string> detokenize(const std::string& model, const std::vector<api::TokenId>& ids) const override {
+  Result<std::string> detokenize(const std::string& model, const std::vector<api::TokenId>& ids, bool skip_special) const override {
     SLUICE_RETURN_IF_ERROR(check_name(model));
     for (const api::TokenId id : ids) {
       if (id < 0 || id >= text_.tokenizer->vocab_size()) {
         return invalid_argument(cat("token id ", id, " is outside the vocabulary of ", text_.tokenizer->vocab_size()), "tokens");
       }
     }
-    return utf8_sanitize(text_.tokenizer->decode(ids));
+    return utf8_sanitize(text_.tokenizer->decode(ids, skip_special));
   }
   Result<std::string> apply_template(const std::string& model, const api::ChatPrompt& prompt) const override {
     SLUICE_RETURN_IF_ERROR(check_name(model));

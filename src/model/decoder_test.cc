@@ -214,6 +214,20 @@ TEST(Decoder, RefusesCacheTypesThatDoNotFitTheHead) {
   EXPECT_NE(decoder.error().message.find("blocks of 32"), std::string::npos) << decoder.error().message;
 }
 
+TEST(TargetDtype, KeepsWhatNeedsNoChangeAndNeverQuantisesTwice) {
+  const WeightOptions as_stored, to_f32{.dtype = DType::kF32}, int8{.quantization = WeightQuantization::kInt8},
+      int4{.quantization = WeightQuantization::kInt4};
+  EXPECT_EQ(target_dtype(DType::kBF16, Role::kQ, 64, as_stored), DType::kBF16);
+  EXPECT_EQ(target_dtype(DType::kQ4_0, Role::kQ, 64, as_stored), DType::kQ4_0);
+  EXPECT_EQ(target_dtype(DType::kQ4_K, Role::kQ, 256, as_stored), DType::kF16);
+  EXPECT_EQ(target_dtype(DType::kQ4_K, Role::kQ, 256, to_f32), DType::kF32);
+  EXPECT_EQ(target_dtype(DType::kQ6_K, Role::kQ, 256, int8), DType::kQ8_0);
+  EXPECT_EQ(target_dtype(DType::kQ4_0, Role::kQ, 64, int8), DType::kQ4_0);
+  EXPECT_EQ(target_dtype(DType::kQ8_0, Role::kQ, 64, int4), DType::kQ4_0);
+  EXPECT_EQ(target_dtype(DType::kBF16, Role::kHead, 64, int4), DType::kQ8_0);
+  EXPECT_EQ(target_dtype(DType::kBF16, Role::kQ, 40, int8), DType::kBF16);  // rows are not whole blocks
+}
+
 TEST(Decoder, NamesATokenOutsideTheVocabulary) {
   GoldenModel model(kGoldens + "llama2", {.block_tokens = kBlockTokens}, kernels::reference_ops());
   TestSequence sequence = model.sequence(8);

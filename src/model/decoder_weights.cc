@@ -194,14 +194,16 @@ class WeightLoader {
 }  // namespace
 
 DType target_dtype(DType stored, Role role, int64_t columns, const WeightOptions& options) {
-  const DType wide = is_quantized(stored) ? stored : options.dtype.value_or(stored);
-  if (options.quantization == WeightQuantization::kNone) return options.dtype.value_or(stored);
+  // What nothing is computed with is widened to f16, whose 11 bits keep such values nearly exactly.
+  const DType kept = has_kernels(stored) ? stored : DType::kF16;
+  const DType wide = is_quantized(stored) ? kept : options.dtype.value_or(stored);
+  if (options.quantization == WeightQuantization::kNone) return options.dtype.value_or(kept);
   if (columns % dtype_traits(DType::kQ8_0).block_elements != 0) return wide;
   const bool keep_int8 = role == Role::kEmbedding || role == Role::kHead;
   const DType wanted = options.quantization == WeightQuantization::kInt4 && !keep_int8 ? DType::kQ4_0 : DType::kQ8_0;
   // Quantising again what is already as small would only lose.
   const bool smaller = row_bytes(wanted, columns) < row_bytes(stored, columns);
-  return is_quantized(stored) && !smaller ? stored : wanted;
+  return is_quantized(stored) && has_kernels(stored) && !smaller ? stored : wanted;
 }
 
 Result<DecoderWeights> load_decoder_weights(const Architecture& architecture, const DecoderSpec& spec, FileKind kind,

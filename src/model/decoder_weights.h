@@ -48,7 +48,8 @@ struct WeightOptions {
 
 // The type a matrix [rows, columns] stored as `stored` is kept in. int8 is q8_0 and int4 is q4_0 (blocks of 32 along
 // columns); with int4 the embedding and the head stay at int8, where 4 bits cost most accuracy. A matrix whose columns are
-// no multiple of 32, and one that is already quantised at least as far, keeps its type.
+// no multiple of 32, and one that is already quantised at least as far, keeps its type. A stored type that has no kernels
+// (Q4_K and its kin) becomes f16 unless something else is asked for.
 DType target_dtype(DType stored, Role role, int64_t columns, const WeightOptions& options);
 
 // Loads and checks every weight the architecture names. Errors name the tensor, what was expected and what was found.

