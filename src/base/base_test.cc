@@ -27,6 +27,17 @@ TEST(Json, StopsAtTheDepthLimit) {
   EXPECT_FALSE(parse_json(std::string(1 << 20, '[')).ok());
 }
 
+TEST(Json, ManyKeysTakeLinearTimeAndTheLastOfEqualsWins) {
+  std::string text = "{";
+  for (int i = 0; i < 200000; ++i) text += cat("\"k", i % 150000, "\":", i, ",");  // a quadratic reader takes minutes
+  text.back() = '}';
+  const auto json = parse_json(text);
+  ASSERT_TRUE(json.ok());
+  EXPECT_EQ(json->size(), 150000u);
+  EXPECT_EQ(json->front(), 150000);  // k0, in its first place with its last value
+  EXPECT_EQ(json->back(), 149999);
+}
+
 TEST(Json, LooksUpTypedMembers) {
   const Json object = *parse_json(R"({"n":3,"f":2.5,"whole":4.0,"s":"x","null":null})");
   EXPECT_EQ(*json_int(object, "n", 0), 3);

@@ -1,6 +1,7 @@
 #include "base/json.h"
 
 #include <cmath>
+#include <unordered_map>
 
 #include "base/strings.h"
 
@@ -41,17 +42,35 @@ class LimitedDomReader {
   Json take() { return std::move(root_); }
 
  private:
+  // A container that is being filled. The index appears when an object has grown past what a linear search should do.
+  struct Open {
+    Json* container;
+    std::unordered_map<std::string, size_t> index;
+  };
+  static constexpr size_t kLinearKeysMax = 24;
+
   template <class Value>
   Json* place(Value&& value) {
     if (stack_.empty()) {
       root_ = std::forward<Value>(value);
       return &root_;
     }
-    Json& parent = *stack_.back();
+    Json& parent = *stack_.back().container;
     if (parent.is_array()) return &parent.emplace_back(std::forward<Value>(value));
-    Json& slot = parent[key_];
+    Json& slot = member(stack_.back());
     slot = std::forward<Value>(value);
     return &slot;
+  }
+  // The member named key_ of an open object: the one that is there already, or a new one. Constant time, however many.
+  Json& member(Open& open) {
+    auto& members = *open.container->get_ptr<Json::object_t*>();
+    if (members.size() < kLinearKeysMax) return members[key_];
+    if (open.index.empty()) {
+      for (size_t i = 0; i < members.size(); ++i) open.index.emplace(members.begin()[static_cast<std::ptrdiff_t>(i)].first, i);
+    }
+    const auto [found, is_new] = open.index.emplace(key_, members.size());
+    if (is_new) static_cast<Json::object_t::Container&>(members).emplace_back(key_, nullptr);
+    return members.begin()[static_cast<std::ptrdiff_t>(found->second)].second;
   }
   template <class Value>
   bool add(Value&& value) {
@@ -63,7 +82,7 @@ class LimitedDomReader {
       too_deep_ = true;
       return false;
     }
-    stack_.push_back(place(std::move(container)));
+    stack_.push_back({place(std::move(container)), {}});
     return true;
   }
   bool close() {
@@ -73,7 +92,7 @@ class LimitedDomReader {
 
   int depth_max_;
   Json root_;
-  std::vector<Json*> stack_;  // pointers stay good: only the innermost container grows
+  std::vector<Open> stack_;  // pointers stay good: only the innermost container grows
   std::string key_;
   size_t position_ = 0;
   std::string message_;

@@ -1,5 +1,5 @@
 // Tokenizers against what Hugging Face tokenizers and SentencePiece make of the same strings
-// (tests/golden/tokenizers, written by tools/goldens/tokenizers.py).
+// (tests/golden/tokenizers, written by tools/goldens/text_tokenizers.py).
 
 #include "text/tokenizer.h"
 

@@ -2,7 +2,7 @@
 """Writes tests/golden/tokenizers: small tokenizers of every kind, and what Hugging Face tokenizers and SentencePiece
 make of many strings with them.
 
-Needs tokenizers and sentencepiece. usage: tools/goldens/tokenizers.py [output directory]
+Needs tokenizers and sentencepiece. usage: tools/goldens/text_tokenizers.py [output directory]
 """
 import io
 import json
