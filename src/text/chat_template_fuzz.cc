@@ -12,7 +12,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace sluice;
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   const size_t border = std::min(input.find('\0'), input.size());
-  const text::TemplateLimits limits{.source_bytes_max = size_t{64} << 10, .output_bytes_max = size_t{1} << 20, .steps_max = 100'000};
+  const text::TemplateLimits limits{
+      .source_bytes_max = size_t{64} << 10, .output_bytes_max = size_t{1} << 20, .steps_max = 100'000};
   auto parsed = text::ChatTemplate::parse(input.substr(0, border), limits);
   if (!parsed.ok()) return 0;
   auto variables = parse_json(border < input.size() ? input.substr(border + 1) : "{}");

@@ -38,7 +38,9 @@ Result<std::string> render(std::string_view source, const Json& variables, const
   return parsed.render(variables);
 }
 
-std::string shown(const Result<std::string>& result) { return result.ok() ? *result : "error: " + result.error().message; }
+std::string shown(const Result<std::string>& result) {
+  return result.ok() ? *result : "error: " + result.error().message;
+}
 
 // The text as rendered.json records it.
 std::string digest(const Result<std::string>& result) {
@@ -125,7 +127,8 @@ TEST(ChatTemplate, ErrorsNameLineAndExpression) {
 }
 
 TEST(ChatTemplate, OtherFilesAreNamedAsUnsupported) {
-  for (const char* source : {"{% include 'a' %}", "{% extends 'a' %}", "{% import 'a' as b %}", "{% from 'a' import b %}"}) {
+  for (const char* source :
+       {"{% include 'a' %}", "{% extends 'a' %}", "{% import 'a' as b %}", "{% from 'a' import b %}"}) {
     EXPECT_EQ(failure(source).code, ErrorCode::kUnimplemented) << source;
   }
 }
@@ -137,10 +140,10 @@ TEST(ChatTemplate, SyntaxErrorsAreCorruptData) {
 }
 
 TEST(ChatTemplate, IntegersEndAt64BitsWithAnError) {
-  for (const char* source : {"{{ 9223372036854775807 + 1 }}", "{{ 2 ** 64 }}", "{{ 99999999999999999999 }}",
-                             "{{ -(-9223372036854775807 - 1) }}", "{{ '99999999999999999999'|int }}",
-                             "{{ 4611686018427387904 * 2 }}", "{{ 1e300|int }}", "{{ (-9223372036854775807 - 1) // -1 }}",
-                             "{{ (-9223372036854775807 - 1)|abs }}"}) {
+  for (const char* source :
+       {"{{ 9223372036854775807 + 1 }}", "{{ 2 ** 64 }}", "{{ 99999999999999999999 }}",
+        "{{ -(-9223372036854775807 - 1) }}", "{{ '99999999999999999999'|int }}", "{{ 4611686018427387904 * 2 }}",
+        "{{ 1e300|int }}", "{{ (-9223372036854775807 - 1) // -1 }}", "{{ (-9223372036854775807 - 1)|abs }}"}) {
     EXPECT_FALSE(render(source, Json::object()).ok()) << source;
   }
 }
@@ -167,10 +170,13 @@ TEST(ChatTemplateLimits, EndlessWorkIsStopped) {
            "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
            "{% macro m(n) %}{% if n > 0 %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}",
            "{% for a in [[[]]] recursive %}{{ loop([a]) }}{% endfor %}",
-           "{% macro f(x) %}{% endmacro %}{% macro m() %}{{ f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(m())))))))))))))))) }}{% endmacro %}{{ m() }}",
-           "{% macro m() %}{% filter upper %}{% set x %}{% call m() %}{{ caller() }}{% endcall %}{% endset %}{% endfilter %}"
+           "{% macro f(x) %}{% endmacro %}{% macro m() %}{{ f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(m())))))))))))))))) }}{% "
+           "endmacro %}{{ m() }}",
+           "{% macro m() %}{% filter upper %}{% set x %}{% call m() %}{{ caller() }}{% endcall %}{% endset %}{% "
+           "endfilter %}"
            "{% endmacro %}{{ m() }}",
-           "{% set ns = namespace(l=range(1000)|list) %}{% for a in range(100000) %}{% set x = ns.l == ns.l + [] %}{% endfor %}",
+           "{% set ns = namespace(l=range(1000)|list) %}{% for a in range(100000) %}{% set x = ns.l == ns.l + [] %}{% "
+           "endfor %}",
            "{% set l = range(100000)|list %}{% for a in l %}{% if a in l %}{% endif %}{{ l|sum }}{% endfor %}",
        }) {
     EXPECT_NE(failure(source, Json::object(), kSmall).message.find("line 1"), std::string::npos) << source;
@@ -186,9 +192,12 @@ TEST(ChatTemplateLimits, HugeTextIsRefusedBeforeItIsMade) {
            "{% set ns = namespace(s='aaaaaaaa') %}{% for i in range(64) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}",
            "{% set ns = namespace(s=[1]) %}{% for i in range(64) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
            "{% set ns = namespace(s=[1]) %}{% for i in range(64) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s }}",
-           "{% set ns = namespace(s=[1]) %}{% for i in range(64) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s|tojson }}",
-           "{% set ns = namespace(s=[1]) %}{% for i in range(64) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s == ns.s + [] }}",
-           "{% set ns = namespace(s=(1,)) %}{% for i in range(64) %}{% set ns.s = (ns.s, ns.s) %}{% endfor %}{{ {ns.s: 1} }}",
+           "{% set ns = namespace(s=[1]) %}{% for i in range(64) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ "
+           "ns.s|tojson }}",
+           "{% set ns = namespace(s=[1]) %}{% for i in range(64) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s == "
+           "ns.s + [] }}",
+           "{% set ns = namespace(s=(1,)) %}{% for i in range(64) %}{% set ns.s = (ns.s, ns.s) %}{% endfor %}{{ {ns.s: "
+           "1} }}",
            "{{ ('a' * 100000).replace('a', 'b' * 100000) }}",
            "{{ 'a'.center(10 ** 12) }}{{ 1 }}",
            "{{ 'a'.zfill(10 ** 12) }}",
@@ -244,13 +253,15 @@ TEST(ChatTemplateLimits, DeepNestingIsRefusedNotFollowed) {
   EXPECT_EQ(shown(render("{{ " + repeat("(", 70) + "1" + repeat(")", 70) + " }}", Json::object())), "1");
   EXPECT_EQ(shown(render("{{ 1" + repeat(" + 1", 20000) + " }}", Json::object())), "20001");
   EXPECT_EQ(shown(render("{{ 1" + repeat(" and 1", 20000) + " }}", Json::object())), "1");
-  EXPECT_EQ(shown(render("{% if 0 %}" + repeat("{% elif 0 %}", 20000) + "{% else %}x{% endif %}", Json::object())), "x");
+  EXPECT_EQ(shown(render("{% if 0 %}" + repeat("{% elif 0 %}", 20000) + "{% else %}x{% endif %}", Json::object())),
+            "x");
 }
 
 TEST(ChatTemplateLimits, DeepValuesAreRefusedNotFollowed) {
   for (const char* source : {
            "{% set ns = namespace(s=[]) %}{% for i in range(100000) %}{% set ns.s = [ns.s] %}{% endfor %}{{ ns.s }}",
-           "{% set ns = namespace(s={}) %}{% for i in range(100000) %}{% set ns.s = {1: ns.s} %}{% endfor %}{{ ns.s|tojson }}",
+           "{% set ns = namespace(s={}) %}{% for i in range(100000) %}{% set ns.s = {1: ns.s} %}{% endfor %}{{ "
+           "ns.s|tojson }}",
            "{% set l = ['map'] * 5000 %}{{ ['a']|map(*l)|list }}",
        }) {
     EXPECT_EQ(failure(source).code, ErrorCode::kTooLarge) << source;
@@ -259,19 +270,24 @@ TEST(ChatTemplateLimits, DeepValuesAreRefusedNotFollowed) {
   for (int i = 0; i < 1000; ++i) deep = Json::array({std::move(deep)});
   EXPECT_EQ(failure("{{ x }}", {{"x", std::move(deep)}}).code, ErrorCode::kTooLarge);
   // Chains through namespaces and closures end too, and are freed without recursion.
-  EXPECT_TRUE(render("{% set ns = namespace(s=0) %}{% for i in range(50000) %}{% set ns.s = namespace(s=ns.s) %}{% endfor %}",
-                     Json::object()).ok());
-  EXPECT_TRUE(render("{% set ns = namespace(f=0) %}{% macro m(f) %}{% macro g() %}{{ f }}{% endmacro %}{% set ns.f = g %}"
-                     "{% endmacro %}{% for i in range(5000) %}{{ m(ns.f) }}{% endfor %}",
-                     Json::object()).ok());
+  EXPECT_TRUE(
+      render("{% set ns = namespace(s=0) %}{% for i in range(50000) %}{% set ns.s = namespace(s=ns.s) %}{% endfor %}",
+             Json::object())
+          .ok());
+  EXPECT_TRUE(
+      render("{% set ns = namespace(f=0) %}{% macro m(f) %}{% macro g() %}{{ f }}{% endmacro %}{% set ns.f = g %}"
+             "{% endmacro %}{% for i in range(5000) %}{{ m(ns.f) }}{% endfor %}",
+             Json::object())
+          .ok());
 }
 
 TEST(ChatTemplateLimits, RingsOfValuesAreFreed) {
   // Leaks would be reported by the address sanitizer.
-  for (const char* source : {"{% set ns = namespace() %}{% set ns.me = ns %}{{ ns }}",
-                             "{% set ns = namespace() %}{% macro m() %}{{ ns }}{% endmacro %}{% set ns.m = m %}",
-                             "{% for a in [1, 2] %}{{ loop.changed(loop) }}{% endfor %}",
-                             "{% for a in [1] %}{% macro m() %}{{ a }}{% endmacro %}{% set l = [m, loop] %}{% endfor %}"}) {
+  for (const char* source :
+       {"{% set ns = namespace() %}{% set ns.me = ns %}{{ ns }}",
+        "{% set ns = namespace() %}{% macro m() %}{{ ns }}{% endmacro %}{% set ns.m = m %}",
+        "{% for a in [1, 2] %}{{ loop.changed(loop) }}{% endfor %}",
+        "{% for a in [1] %}{% macro m() %}{{ a }}{% endmacro %}{% set l = [m, loop] %}{% endfor %}"}) {
     EXPECT_TRUE(render(source, Json::object()).ok()) << source;
   }
 }

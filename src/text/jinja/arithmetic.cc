@@ -12,13 +12,20 @@ namespace {
 
 std::string_view name_of(ArithmeticOperator op) {
   switch (op) {
-    case ArithmeticOperator::kAdd: return "+";
-    case ArithmeticOperator::kSub: return "-";
-    case ArithmeticOperator::kMul: return "*";
-    case ArithmeticOperator::kDiv: return "/";
-    case ArithmeticOperator::kFloorDiv: return "//";
-    case ArithmeticOperator::kMod: return "%";
-    case ArithmeticOperator::kPow: return "**";
+    case ArithmeticOperator::kAdd:
+      return "+";
+    case ArithmeticOperator::kSub:
+      return "-";
+    case ArithmeticOperator::kMul:
+      return "*";
+    case ArithmeticOperator::kDiv:
+      return "/";
+    case ArithmeticOperator::kFloorDiv:
+      return "//";
+    case ArithmeticOperator::kMod:
+      return "%";
+    case ArithmeticOperator::kPow:
+      return "**";
   }
   return "?";
 }
@@ -63,16 +70,20 @@ Result<Value> integer_arithmetic(ArithmeticOperator op, int64_t a, int64_t b) {
       if (op == ArithmeticOperator::kMod) return Value(a % b + (away ? b : 0));
       return Value(a / b - (away ? 1 : 0));
     }
-    case ArithmeticOperator::kPow: return integer_power(a, b);
+    case ArithmeticOperator::kPow:
+      return integer_power(a, b);
   }
   return overflow();
 }
 
 Result<Value> float_arithmetic(ArithmeticOperator op, double a, double b) {
   switch (op) {
-    case ArithmeticOperator::kAdd: return Value(a + b);
-    case ArithmeticOperator::kSub: return Value(a - b);
-    case ArithmeticOperator::kMul: return Value(a * b);
+    case ArithmeticOperator::kAdd:
+      return Value(a + b);
+    case ArithmeticOperator::kSub:
+      return Value(a - b);
+    case ArithmeticOperator::kMul:
+      return Value(a * b);
     case ArithmeticOperator::kDiv:
       if (b == 0) return zero_division();
       return Value(a / b);
@@ -148,15 +159,18 @@ bool repeatable(const Value& value) { return value.is_string() || value.is_seque
 
 Result<bool> ordered(Comparison comparison, const Value& left, const Value& right) {
   switch (comparison) {
-    case Comparison::kLess: return less(left, right, "<");
-    case Comparison::kGreater: return less(right, left, ">");
+    case Comparison::kLess:
+      return less(left, right, "<");
+    case Comparison::kGreater:
+      return less(right, left, ">");
     case Comparison::kLessEqual:
     case Comparison::kGreaterEqual: {
       const bool up = comparison == Comparison::kLessEqual;
       SLUICE_TRY(const bool before, up ? less(left, right, "<=") : less(right, left, ">="));
       return before || equal(left, right);
     }
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -219,11 +233,21 @@ Result<std::string> escape_html(Budget& budget, std::string_view text) {
     out.append(text.substr(i, next - i));
     if (next == text.size()) break;
     switch (text[next]) {
-      case '&': out.append("&amp;"); break;
-      case '<': out.append("&lt;"); break;
-      case '>': out.append("&gt;"); break;
-      case '\'': out.append("&#39;"); break;
-      default: out.append("&#34;"); break;
+      case '&':
+        out.append("&amp;");
+        break;
+      case '<':
+        out.append("&lt;");
+        break;
+      case '>':
+        out.append("&gt;");
+        break;
+      case '\'':
+        out.append("&#39;");
+        break;
+      default:
+        out.append("&#34;");
+        break;
     }
     i = next + 1;
   }

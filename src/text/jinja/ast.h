@@ -22,8 +22,23 @@ struct Span {
 };
 
 enum class ExpressionKind : uint8_t {
-  kConstant, kName, kSequence, kDict, kAttribute, kItem, kSlice, kCall, kFilter, kTest,
-  kUnary, kArithmetic, kConcat, kCompare, kNot, kLogical, kConditional,
+  kConstant,
+  kName,
+  kSequence,
+  kDict,
+  kAttribute,
+  kItem,
+  kSlice,
+  kCall,
+  kFilter,
+  kTest,
+  kUnary,
+  kArithmetic,
+  kConcat,
+  kCompare,
+  kNot,
+  kLogical,
+  kConditional,
 };
 
 struct Expression {
@@ -136,13 +151,25 @@ struct Conditional : Expression {
 // What can stand left of "=": a name, namespace.attribute, or a tuple of targets.
 struct Target {
   Span span;
-  Symbol symbol = -1;  // −1: a tuple
+  Symbol symbol = -1;     // −1: a tuple
   std::string attribute;  // not empty: an attribute of the namespace `symbol`
   std::vector<Target> parts;
 };
 
 enum class StatementKind : uint8_t {
-  kText, kOutput, kFor, kIf, kSet, kSetBlock, kMacro, kCallBlock, kFilterBlock, kWith, kScope, kBreak, kContinue,
+  kText,
+  kOutput,
+  kFor,
+  kIf,
+  kSet,
+  kSetBlock,
+  kMacro,
+  kCallBlock,
+  kFilterBlock,
+  kWith,
+  kScope,
+  kBreak,
+  kContinue,
 };
 struct Statement {
   explicit Statement(StatementKind k) : kind(k) {}

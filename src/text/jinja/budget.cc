@@ -24,8 +24,13 @@ Result<void> Budget::Level::check() const {
 
 Result<void> Budget::make_text(size_t bytes) {
   SLUICE_RETURN_IF_ERROR(scan(bytes));
-  if (bytes > text_bytes_max_ || bytes > bytes_left_) {
-    return Error{ErrorCode::kTooLarge, cat("the template makes more text than ", format_bytes(text_bytes_max_)), {}, {}};
+  if (bytes > bytes_left_) {
+    return Error{
+        ErrorCode::kTooLarge, "the template makes more intermediate text than its memory limit allows", {}, {}};
+  }
+  if (bytes > text_bytes_max_) {
+    return Error{
+        ErrorCode::kTooLarge, cat("the template makes more text than ", format_bytes(text_bytes_max_)), {}, {}};
   }
   bytes_left_ -= bytes;
   return {};
@@ -41,8 +46,10 @@ Result<void> Budget::make_values(size_t count) {
 }
 
 Error Budget::steps_error() const {
-  return {ErrorCode::kTooLarge, cat("the template takes more than ", steps_max_, " steps; it may be stuck in a loop"),
-          {}, {}};
+  return {ErrorCode::kTooLarge,
+          cat("the template takes more than ", steps_max_, " steps; it may be stuck in a loop"),
+          {},
+          {}};
 }
 
 void TextBuilder::repeat(size_t count, std::string_view text) {

@@ -32,7 +32,9 @@ char32_t simple_upper(char32_t code) {
   return code;
 }
 
-bool is_cased(char32_t code) { return is_lower(code) || is_upper(code) || in_categories(code, category_bit(Category::kLt)); }
+bool is_cased(char32_t code) {
+  return is_lower(code) || is_upper(code) || in_categories(code, category_bit(Category::kLt));
+}
 
 void append_upper(std::string& out, char32_t code) {
   if (const char* text = code < 0x80 ? nullptr : find_text(kUpperTexts, kUpperTextCount, code)) {
@@ -70,9 +72,11 @@ std::string map_characters(std::string_view text, Each each) {
 // Characters that are passed over when it is asked whether a letter stands at a word's end.
 bool is_case_ignorable(char32_t code) {
   if (code < 0x80) return code == '\'' || code == '.' || code == ':' || code == '^' || code == '`';
-  constexpr uint32_t kIgnorable = category_bit(Category::kMn) | category_bit(Category::kMe) | category_bit(Category::kCf) |
-                                  category_bit(Category::kLm) | category_bit(Category::kSk);
-  return code == 0xB7 || code == 0x2018 || code == 0x2019 || code == 0x2024 || code == 0x2027 || in_categories(code, kIgnorable);
+  constexpr uint32_t kIgnorable = category_bit(Category::kMn) | category_bit(Category::kMe) |
+                                  category_bit(Category::kCf) | category_bit(Category::kLm) |
+                                  category_bit(Category::kSk);
+  return code == 0xB7 || code == 0x2018 || code == 0x2019 || code == 0x2024 || code == 0x2027 ||
+         in_categories(code, kIgnorable);
 }
 
 // Σ at the end of a word is ς: preceded by a cased letter and not followed by one.
@@ -191,7 +195,8 @@ size_t identifier_length(std::string_view text) {
   size_t i = 0;
   while (i < text.size()) {
     const Character c = character_at(text, i);
-    const bool start = c.code == '_' || is_letter(c.code) || (c.code >= 0x80 && in_categories(c.code, category_bit(Category::kNl)));
+    const bool start =
+        c.code == '_' || is_letter(c.code) || (c.code >= 0x80 && in_categories(c.code, category_bit(Category::kNl)));
     const bool inside = is_decimal(c.code) || (c.code >= 0x80 && in_categories(c.code, kMarkMask));
     if (!start && (i == 0 || !inside)) break;
     i += c.length;
@@ -232,8 +237,7 @@ std::string to_upper(std::string_view text) {
 }
 
 std::string to_lower(std::string_view text) {
-  return map_characters(
-      text, [&](std::string& out, char32_t code, size_t i) { append_lower_at(out, code, text, i); });
+  return map_characters(text, [&](std::string& out, char32_t code, size_t i) { append_lower_at(out, code, text, i); });
 }
 
 std::string capitalize(std::string_view text) {

@@ -96,22 +96,38 @@ Result<Value> Evaluator::eval(const Expression& expression) {
 
 Result<Value> Evaluator::dispatch(const Expression& expression) {
   switch (expression.kind) {
-    case ExpressionKind::kConstant: return static_cast<const Constant&>(expression).value;
-    case ExpressionKind::kName: return eval_name(static_cast<const Name&>(expression));
-    case ExpressionKind::kSequence: return eval_sequence(static_cast<const SequenceLiteral&>(expression));
-    case ExpressionKind::kDict: return eval_dict(static_cast<const DictLiteral&>(expression));
-    case ExpressionKind::kAttribute: return eval_attribute(static_cast<const Attribute&>(expression));
-    case ExpressionKind::kItem: return eval_item(static_cast<const Item&>(expression));
-    case ExpressionKind::kSlice: return eval_slice(static_cast<const Slice&>(expression));
-    case ExpressionKind::kCall: return eval_call(static_cast<const Call&>(expression));
-    case ExpressionKind::kFilter: return eval_filter(static_cast<const Filter&>(expression));
-    case ExpressionKind::kTest: return eval_test(static_cast<const Test&>(expression));
-    case ExpressionKind::kUnary: return eval_unary(static_cast<const Unary&>(expression));
-    case ExpressionKind::kArithmetic: return eval_arithmetic(static_cast<const Arithmetic&>(expression));
-    case ExpressionKind::kConcat: return eval_concat(static_cast<const Concat&>(expression));
-    case ExpressionKind::kCompare: return eval_compare(static_cast<const Compare&>(expression));
-    case ExpressionKind::kLogical: return eval_logical(static_cast<const Logical&>(expression));
-    case ExpressionKind::kConditional: return eval_conditional(static_cast<const Conditional&>(expression));
+    case ExpressionKind::kConstant:
+      return static_cast<const Constant&>(expression).value;
+    case ExpressionKind::kName:
+      return eval_name(static_cast<const Name&>(expression));
+    case ExpressionKind::kSequence:
+      return eval_sequence(static_cast<const SequenceLiteral&>(expression));
+    case ExpressionKind::kDict:
+      return eval_dict(static_cast<const DictLiteral&>(expression));
+    case ExpressionKind::kAttribute:
+      return eval_attribute(static_cast<const Attribute&>(expression));
+    case ExpressionKind::kItem:
+      return eval_item(static_cast<const Item&>(expression));
+    case ExpressionKind::kSlice:
+      return eval_slice(static_cast<const Slice&>(expression));
+    case ExpressionKind::kCall:
+      return eval_call(static_cast<const Call&>(expression));
+    case ExpressionKind::kFilter:
+      return eval_filter(static_cast<const Filter&>(expression));
+    case ExpressionKind::kTest:
+      return eval_test(static_cast<const Test&>(expression));
+    case ExpressionKind::kUnary:
+      return eval_unary(static_cast<const Unary&>(expression));
+    case ExpressionKind::kArithmetic:
+      return eval_arithmetic(static_cast<const Arithmetic&>(expression));
+    case ExpressionKind::kConcat:
+      return eval_concat(static_cast<const Concat&>(expression));
+    case ExpressionKind::kCompare:
+      return eval_compare(static_cast<const Compare&>(expression));
+    case ExpressionKind::kLogical:
+      return eval_logical(static_cast<const Logical&>(expression));
+    case ExpressionKind::kConditional:
+      return eval_conditional(static_cast<const Conditional&>(expression));
     case ExpressionKind::kNot: {
       SLUICE_TRY(const bool truth, eval_truth(*static_cast<const Not&>(expression).operand));
       return Value(!truth);
@@ -293,8 +309,7 @@ Result<Value> Evaluator::eval_conditional(const Conditional& node) {
   SLUICE_TRY(const bool condition, eval_truth(*node.condition));
   if (condition) return eval(*node.then);
   if (node.otherwise) return eval(*node.otherwise);
-  return make_undefined(
-      "the inline if-expression evaluated to false and no else section was defined");
+  return make_undefined("the inline if-expression evaluated to false and no else section was defined");
 }
 
 }  // namespace sluice::text::jinja

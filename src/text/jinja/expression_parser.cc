@@ -59,7 +59,8 @@ Result<std::string> unescape(std::string_view text) {
       append_character(out, code.value);
       i += digits;
     } else if (c == 'N') {
-      return Error{ErrorCode::kUnimplemented, "'\\N{…}' in a string is not supported; write the character or \\u", {}, {}};
+      return Error{
+          ErrorCode::kUnimplemented, "'\\N{…}' in a string is not supported; write the character or \\u", {}, {}};
     } else {
       out.append({'\\', c});
     }
@@ -122,7 +123,8 @@ Error ExpressionParser::fail_at(const Token& token, std::string_view message) co
 Error ExpressionParser::too_deep() const {
   return {ErrorCode::kTooLarge,
           cat("chat template line ", current().line, ": expressions or blocks are nested too deep"),
-          {}, {}};
+          {},
+          {}};
 }
 
 std::string ExpressionParser::current_description() const {
@@ -201,12 +203,24 @@ ExpressionParser::Parsed ExpressionParser::compare() {
   for (;;) {
     Comparison comparison{};
     switch (current().type) {
-      case TokenType::kEqual: comparison = Comparison::kEqual; break;
-      case TokenType::kNotEqual: comparison = Comparison::kNotEqual; break;
-      case TokenType::kLess: comparison = Comparison::kLess; break;
-      case TokenType::kLessEqual: comparison = Comparison::kLessEqual; break;
-      case TokenType::kGreater: comparison = Comparison::kGreater; break;
-      case TokenType::kGreaterEqual: comparison = Comparison::kGreaterEqual; break;
+      case TokenType::kEqual:
+        comparison = Comparison::kEqual;
+        break;
+      case TokenType::kNotEqual:
+        comparison = Comparison::kNotEqual;
+        break;
+      case TokenType::kLess:
+        comparison = Comparison::kLess;
+        break;
+      case TokenType::kLessEqual:
+        comparison = Comparison::kLessEqual;
+        break;
+      case TokenType::kGreater:
+        comparison = Comparison::kGreater;
+        break;
+      case TokenType::kGreaterEqual:
+        comparison = Comparison::kGreaterEqual;
+        break;
       default: {
         const bool negated = at_word("not") && is_word(ahead(), "in");
         if (!negated && !at_word("in")) {

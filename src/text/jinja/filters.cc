@@ -59,7 +59,8 @@ std::optional<double> read_float(std::string_view text) {
   const std::string lower = to_lower_ascii(digits);
   if (lower == "inf" || lower == "infinity") return negative ? -HUGE_VAL : HUGE_VAL;
   if (lower == "nan") return std::nan("");
-  if (lower.empty() || lower.find_first_not_of("0123456789.e+-") != std::string::npos || lower[0] == '-') return std::nullopt;
+  if (lower.empty() || lower.find_first_not_of("0123456789.e+-") != std::string::npos || lower[0] == '-')
+    return std::nullopt;
   double number = 0;
   const auto result = std::from_chars(lower.data(), lower.data() + lower.size(), number);
   if (result.ptr != lower.data() + lower.size()) return std::nullopt;
@@ -118,9 +119,9 @@ Result<Value> int_filter(Budget& budget, const Value& input, Arguments arguments
     number = input.number();
   } else if (input.is_string()) {
     SLUICE_RETURN_IF_ERROR(budget.scan(input.text().size()));
-    SLUICE_TRY(const int64_t base, bound.integer_or(1, 10));
-    if (base != 0 && (base < 2 || base > 36)) return fallback;
-    const IntegerText integer = read_integer(input.text(), static_cast<int>(base));
+    const int64_t base = !bound.given(1) ? 10 : bound[1].is_integer() ? bound[1].integer() : -1;
+    const bool valid = base == 0 || (base >= 2 && base <= 36);
+    const IntegerText integer = valid ? read_integer(input.text(), static_cast<int>(base)) : IntegerText{};
     if (integer.outcome == IntegerText::Outcome::kTooBig) return too_big();
     if (integer.outcome == IntegerText::Outcome::kRead) return Value(integer.value);
     number = read_float(input.text());
@@ -207,14 +208,16 @@ Result<Value> attr_filter(Budget& budget, const Value& input, Arguments argument
   return missing_key(input, Value(name));
 }
 
-Result<Value> random_filter(Budget&, const Value&, Arguments) {
-  return Error{ErrorCode::kUnimplemented, "the filter 'random' is not supported: a prompt must not depend on chance", {}, {}};
+// Filters of Jinja2 that have no place in a prompt: known by name, so that a template may mention them.
+Result<Value> unsupported(Budget&, const Value&, Arguments) {
+  return Error{ErrorCode::kUnimplemented, "the filters random, urlize and pprint are not supported", {}, {}};
 }
 
 Result<Value> filesize_filter(Budget& budget, const Value& input, Arguments arguments) {
   SLUICE_TRY(const Bound bound, Bound::bind("filesizeformat", std::move(arguments), {"binary"}));
   const bool binary = bound.truth_or(0, false);
-  SLUICE_TRY(const Value number, float_filter(budget, input, {}));
+  SLUICE_TRY(const Value number, float_filter(budget, input, {{Value()}, {}}));
+  if (!number.is_number()) return type_error(cat("filesizeformat() takes a number, not ", input.type()));
   const double bytes = number.number();
   const double base = binary ? 1024 : 1000;
   if (bytes == 1) return Value("1 Byte");
@@ -239,19 +242,11 @@ struct Entry {
   FilterFunction function;
 };
 constexpr std::array kFilters = {
-    Entry{"default", default_value},
-    Entry{"d", default_value},
-    Entry{"length", length_filter},
-    Entry{"count", length_filter},
-    Entry{"tojson", to_json},
-    Entry{"items", items_filter},
-    Entry{"int", int_filter},
-    Entry{"float", float_filter},
-    Entry{"abs", absolute},
-    Entry{"round", round_filter},
-    Entry{"attr", attr_filter},
-    Entry{"random", random_filter},
-    Entry{"filesizeformat", filesize_filter},
+    Entry{"default", default_value}, Entry{"d", default_value},    Entry{"length", length_filter},
+    Entry{"count", length_filter},   Entry{"tojson", to_json},     Entry{"items", items_filter},
+    Entry{"int", int_filter},        Entry{"float", float_filter}, Entry{"abs", absolute},
+    Entry{"round", round_filter},    Entry{"attr", attr_filter},   Entry{"random", unsupported},
+    Entry{"urlize", unsupported},    Entry{"pprint", unsupported}, Entry{"filesizeformat", filesize_filter},
 };
 
 }  // namespace

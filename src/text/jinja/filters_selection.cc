@@ -12,7 +12,8 @@ namespace sluice::text::jinja {
 namespace {
 
 Result<Value> map_attribute(Budget& budget, const Items& items, Arguments arguments) {
-  SLUICE_TRY(const BoundArguments bound, BoundArguments::bind("map", std::move(arguments), {"attribute", "default"}, 1));
+  SLUICE_TRY(const BoundArguments bound,
+             BoundArguments::bind("map", std::move(arguments), {"attribute", "default"}, 1));
   const AttributePath path{bound[0]};
   const Value fallback = bound.value_or(1, Value());
   Items mapped;

@@ -39,12 +39,19 @@ Result<std::vector<Keyed>> with_keys(Budget& budget, Items items, const Attribut
   return keyed;
 }
 
-// Stable; an error when two keys have no order.
-Result<void> sort_keyed(Budget& budget, std::vector<Keyed>& keyed, bool reverse) {
+// Stable; an error when two keys have no order. Keys that are equal need none if `equal_first` (Python compares the
+// items of lists so, and the filter sort makes a list of each item's keys).
+Result<void> sort_keyed(Budget& budget, std::vector<Keyed>& keyed, bool reverse, bool equal_first = false) {
   return stable_order(keyed, [&](const Keyed& a, const Keyed& b) -> Result<bool> {
     SLUICE_RETURN_IF_ERROR(budget.step(1 + std::min(a.key.extent().weight, b.key.extent().weight)));
+    if (equal_first && equal(a.key, b.key)) return false;
     return reverse ? less(b.key, a.key) : less(a.key, b.key);
   });
+}
+
+Result<bool> reverse_argument(const Bound& bound, size_t parameter) {
+  SLUICE_TRY(const int64_t reverse, bound.integer_or(parameter, 0));
+  return reverse != 0;
 }
 
 Items items_of(std::vector<Keyed> keyed) {
@@ -57,6 +64,7 @@ Items items_of(std::vector<Keyed> keyed) {
 Result<Value> sort_filter(Budget& budget, const Value& input, Arguments arguments) {
   SLUICE_TRY(const Bound bound, Bound::bind("sort", std::move(arguments), {"reverse", "case_sensitive", "attribute"}));
   const bool case_sensitive = bound.truth_or(1, false);
+  SLUICE_TRY(const bool reverse, reverse_argument(bound, 0));
   SLUICE_TRY(Items items, iterate(budget, input));
   std::vector<AttributePath> paths;
   if (bound.given(2) && bound[2].is_string()) {
@@ -67,7 +75,7 @@ Result<Value> sort_filter(Budget& budget, const Value& input, Arguments argument
   // Sorting by the last attribute first, then by the ones before it, gives the order by all of them.
   for (auto path = paths.rbegin(); path != paths.rend(); ++path) {
     SLUICE_TRY(auto keyed, with_keys(budget, std::move(items), *path, case_sensitive));
-    SLUICE_RETURN_IF_ERROR(sort_keyed(budget, keyed, bound.truth_or(0, false)));
+    SLUICE_RETURN_IF_ERROR(sort_keyed(budget, keyed, reverse, true));
     items = items_of(std::move(keyed));
   }
   return make_list(std::move(items));
@@ -76,13 +84,15 @@ Result<Value> sort_filter(Budget& budget, const Value& input, Arguments argument
 Result<Value> dictsort(Budget& budget, const Value& input, Arguments arguments) {
   SLUICE_TRY(const Bound bound, Bound::bind("dictsort", std::move(arguments), {"case_sensitive", "by", "reverse"}));
   SLUICE_TRY(const std::string by, bound.text_or(1, "key"));
-  if (by != "key" && by != "value") return invalid_argument("dictsort: you can only sort by either \"key\" or \"value\"");
+  if (by != "key" && by != "value")
+    return invalid_argument("dictsort: you can only sort by either \"key\" or \"value\"");
   if (input.is_undefined()) return undefined_error(input);
   if (!input.is(Kind::kDict)) return type_error(cat("dictsort() takes a mapping, not ", input.type()));
   SLUICE_TRY(Items pairs, iterate(budget, Value(View{View::Part::kItems, input.shared_dict()})));
   const AttributePath path{Value(int64_t{by == "key" ? 0 : 1})};
   SLUICE_TRY(auto keyed, with_keys(budget, std::move(pairs), path, bound.truth_or(0, false)));
-  SLUICE_RETURN_IF_ERROR(sort_keyed(budget, keyed, bound.truth_or(2, false)));
+  SLUICE_TRY(const bool reverse, reverse_argument(bound, 2));
+  SLUICE_RETURN_IF_ERROR(sort_keyed(budget, keyed, reverse));
   return make_list(items_of(std::move(keyed)));
 }
 
@@ -104,14 +114,16 @@ Result<Value> unique(Budget& budget, const Value& input, Arguments arguments) {
 
 template <bool kLargest>
 Result<Value> extreme(Budget& budget, const Value& input, Arguments arguments) {
-  SLUICE_TRY(const Bound bound, Bound::bind(kLargest ? "max" : "min", std::move(arguments), {"case_sensitive", "attribute"}));
+  SLUICE_TRY(const Bound bound,
+             Bound::bind(kLargest ? "max" : "min", std::move(arguments), {"case_sensitive", "attribute"}));
   SLUICE_TRY(Items items, iterate(budget, input));
   if (items.empty()) return make_undefined("No aggregated item, sequence was empty.");
   const AttributePath path{bound.value_or(1, Value())};
   SLUICE_TRY(auto keyed, with_keys(budget, std::move(items), path, bound.truth_or(0, false)));
   size_t best = 0;
   for (size_t i = 1; i < keyed.size(); ++i) {
-    SLUICE_TRY(const bool better, kLargest ? less(keyed[best].key, keyed[i].key, ">") : less(keyed[i].key, keyed[best].key));
+    SLUICE_TRY(const bool better,
+               kLargest ? less(keyed[best].key, keyed[i].key, ">") : less(keyed[i].key, keyed[best].key));
     if (better) best = i;
   }
   return keyed[best].item;

@@ -76,7 +76,8 @@ Result<Value> title(Budget& budget, const Value& input, Arguments arguments) {
   SLUICE_TRY([[maybe_unused]] const Bound none, Bound::bind("title", std::move(arguments), {}));
   SLUICE_TRY(const std::string text, print(budget, input));
   const auto separates = [](const Character& c) {
-    return is_space(c.code) || (c.code < 0x80 && std::string_view("-({[<").find(static_cast<char>(c.code)) != std::string_view::npos);
+    return is_space(c.code) ||
+           (c.code < 0x80 && std::string_view("-({[<").find(static_cast<char>(c.code)) != std::string_view::npos);
   };
   std::string out;
   for (size_t i = 0; i < text.size();) {
@@ -122,18 +123,18 @@ Result<Value> indent(Budget& budget, const Value& input, Arguments arguments) {
 }
 
 Result<Value> truncate(Budget& budget, const Value& input, Arguments arguments) {
-  SLUICE_TRY(const Bound bound, Bound::bind("truncate", std::move(arguments), {"length", "killwords", "end", "leeway"}));
+  SLUICE_TRY(const Bound bound,
+             Bound::bind("truncate", std::move(arguments), {"length", "killwords", "end", "leeway"}));
   SLUICE_TRY(const int64_t limit, bound.integer_or(0, 255));
   SLUICE_TRY(const std::string end, bound.text_or(2, "..."));
   SLUICE_TRY(const int64_t leeway, bound.some(3) ? bound.integer_or(3, 5) : Result<int64_t>(5));
   const auto end_size = static_cast<int64_t>(character_count(end));
   if (limit < end_size) return invalid_argument(cat("truncate: expected length >= ", end_size, ", got ", limit));
   if (leeway < 0) return invalid_argument(cat("truncate: expected leeway >= 0, got ", leeway));
-  if (input.is_undefined()) return input;
+  if (input.is_string()) SLUICE_RETURN_IF_ERROR(budget.scan(input.text().size()));
+  const int64_t size = length(input).value_or(INT64_MAX);
+  if (size != INT64_MAX && (size <= limit || size - limit <= leeway)) return input;
   if (!input.is_string()) return type_error(cat("truncate() takes a string, not ", input.type()));
-  SLUICE_RETURN_IF_ERROR(budget.scan(input.text().size()));
-  const auto size = static_cast<int64_t>(character_count(input.text()));
-  if (size <= limit || size - limit <= leeway) return input;
   std::string cut = input.text().substr(0, byte_offset(input.text(), static_cast<size_t>(limit - end_size)));
   if (!bound.truth_or(1, false)) {
     if (const size_t space = cut.rfind(' '); space != std::string::npos) cut.resize(space);
@@ -191,9 +192,15 @@ class LineWrapper {
   static bool is_blank(std::string_view chunk) { return leading_space_length(chunk) == chunk.size(); }
 
   void break_chunk(std::vector<std::string_view>& chunks, std::vector<std::string_view>& current, size_t used) const {
-    const size_t room = width_ > used ? width_ - used : 1;
+    const size_t room = width_ - used;
     if (break_long_words_) {
-      const size_t cut = byte_offset(chunks.back(), std::max<size_t>(room, 1));
+      size_t cut = byte_offset(chunks.back(), room);
+      if (break_on_hyphens_) {
+        const size_t hyphen = chunks.back().substr(0, cut).rfind('-');
+        const bool splits = hyphen != std::string_view::npos &&
+                            chunks.back().substr(0, hyphen).find_first_not_of('-') != std::string_view::npos;
+        if (splits) cut = hyphen + 1;
+      }
       current.push_back(chunks.back().substr(0, cut));
       chunks.back() = chunks.back().substr(cut);
       if (chunks.back().empty()) chunks.pop_back();
@@ -322,7 +329,8 @@ void quote_url(TextBuilder& out, std::string_view text, bool query) {
   constexpr std::string_view kHex = "0123456789ABCDEF";
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    const bool plain = (byte < 0x80 && std::isalnum(byte)) || std::string_view("_.-~").find(c) != std::string_view::npos;
+    const bool plain =
+        (byte < 0x80 && std::isalnum(byte)) || std::string_view("_.-~").find(c) != std::string_view::npos;
     if (plain || (c == '/' && !query)) {
       out.append(1, c);
     } else if (c == ' ' && query) {

@@ -56,9 +56,11 @@ class PercentFormatter {
       next_ = percent + 1;
       if (percent < format_.size()) SLUICE_RETURN_IF_ERROR(conversion());
     }
-    const bool mapping = argument_.is(Kind::kDict);
+    // Whatever can be indexed counts as a mapping for Python, and a mapping need not be used up.
+    const bool mapping = argument_.is(Kind::kDict) || argument_.is(Kind::kList) || argument_.is(Kind::kRange) ||
+                         argument_.is_undefined();
     const size_t count = argument_.is(Kind::kTuple) ? argument_.items().size() : 1;
-    if (!mapping && used_ < count && !(argument_.is(Kind::kList) && used_ == 0)) {
+    if (!mapping && used_ < count) {
       return type_error("not all arguments were used by the format string");
     }
     SLUICE_TRY(std::string text, out_.take());
@@ -106,7 +108,8 @@ class PercentFormatter {
     if (next_ < format_.size() && format_[next_] == '(') {
       SLUICE_TRY(named, named_argument());
     }
-    for (; next_ < format_.size() && std::string_view("-+ #0").find(format_[next_]) != std::string_view::npos; ++next_) {
+    for (; next_ < format_.size() && std::string_view("-+ #0").find(format_[next_]) != std::string_view::npos;
+         ++next_) {
       const char flag = format_[next_];
       if (flag == '-') spec.align = '<';
       if (flag == '+' || (flag == ' ' && spec.sign == '-')) spec.sign = flag;
@@ -306,7 +309,8 @@ class BraceFormatter {
     if (value.is_number() && !text_type) {
       if (spec.type == 'c') {
         std::string character;
-        if (value.is_integer()) append_character(character, static_cast<char32_t>(std::clamp<int64_t>(value.integer(), 0, 0x10FFFF)));
+        if (value.is_integer())
+          append_character(character, static_cast<char32_t>(std::clamp<int64_t>(value.integer(), 0, 0x10FFFF)));
         return pad(budget_, spec, std::move(character), '<');
       }
       SLUICE_TRY(std::string number, format_number(spec, value));

@@ -29,7 +29,8 @@ Result<Value> range(Evaluator&, Arguments arguments) {
   if (given.size() > 1) range.start = given[0].integer();
   if (given.size() > 2) range.step = given[2].integer();
   if (range.step == 0) return invalid_argument("range() arg 3 must not be zero");
-  if (range.size() > kRangeMax) return invalid_argument(cat("range too big: at most ", kRangeMax, " items are allowed"));
+  if (range.size() > kRangeMax)
+    return invalid_argument(cat("range too big: at most ", kRangeMax, " items are allowed"));
   return Value(range);
 }
 

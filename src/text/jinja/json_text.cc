@@ -14,17 +14,22 @@ namespace {
 
 Result<Value> convert(const Json& json, int depth) {
   if (depth > kNestingMax) {
-    return Error{ErrorCode::kTooLarge, cat("the template's variables are nested more than ", kNestingMax, " deep"), {}, {}};
+    return Error{
+        ErrorCode::kTooLarge, cat("the template's variables are nested more than ", kNestingMax, " deep"), {}, {}};
   }
   switch (json.type()) {
-    case Json::value_t::boolean: return Value(json.get<bool>());
-    case Json::value_t::number_integer: return Value(json.get<int64_t>());
+    case Json::value_t::boolean:
+      return Value(json.get<bool>());
+    case Json::value_t::number_integer:
+      return Value(json.get<int64_t>());
     case Json::value_t::number_unsigned: {
       const auto number = json.get<uint64_t>();
       return number <= INT64_MAX ? Value(static_cast<int64_t>(number)) : Value(static_cast<double>(number));
     }
-    case Json::value_t::number_float: return Value(json.get<double>());
-    case Json::value_t::string: return Value(json.get_ref<const std::string&>());
+    case Json::value_t::number_float:
+      return Value(json.get<double>());
+    case Json::value_t::string:
+      return Value(json.get_ref<const std::string&>());
     case Json::value_t::array: {
       Items items;
       items.reserve(json.size());
@@ -42,7 +47,8 @@ Result<Value> convert(const Json& json, int depth) {
       }
       return make_dict(std::move(dict));
     }
-    default: return Value();
+    default:
+      return Value();
   }
 }
 
@@ -51,8 +57,8 @@ class JsonWriter {
   JsonWriter(Budget& budget) : out_(budget) {}
 
   Result<void> configure(Budget& budget, Arguments arguments) {
-    SLUICE_TRY(const BoundArguments bound,
-               BoundArguments::bind("tojson", std::move(arguments), {"ensure_ascii", "indent", "separators", "sort_keys"}));
+    SLUICE_TRY(const BoundArguments bound, BoundArguments::bind("tojson", std::move(arguments),
+                                                                {"ensure_ascii", "indent", "separators", "sort_keys"}));
     ascii_ = bound.truth_or(0, false);
     sort_ = bound.truth_or(3, false);
     if (bound.some(1)) {
@@ -79,15 +85,28 @@ class JsonWriter {
   Result<void> write(const Value& value) {
     if (out_.full()) return {};
     switch (value.kind()) {
-      case Kind::kNone: out_.append("null"); return {};
-      case Kind::kBool: out_.append(value.boolean() ? "true" : "false"); return {};
-      case Kind::kInt: out_.append(std::to_string(value.integer())); return {};
-      case Kind::kFloat: out_.append(number(value.number())); return {};
-      case Kind::kString: quote(value.text()); return {};
+      case Kind::kNone:
+        out_.append("null");
+        return {};
+      case Kind::kBool:
+        out_.append(value.boolean() ? "true" : "false");
+        return {};
+      case Kind::kInt:
+        out_.append(std::to_string(value.integer()));
+        return {};
+      case Kind::kFloat:
+        out_.append(number(value.number()));
+        return {};
+      case Kind::kString:
+        quote(value.text());
+        return {};
       case Kind::kList:
-      case Kind::kTuple: return write_items(value.items());
-      case Kind::kDict: return write_dict(value.dict());
-      default: return type_error(cat("a value of type ", value.type(), " is not JSON serializable"));
+      case Kind::kTuple:
+        return write_items(value.items());
+      case Kind::kDict:
+        return write_dict(value.dict());
+      default:
+        return type_error(cat("a value of type ", value.type(), " is not JSON serializable"));
     }
   }
 
@@ -164,19 +183,25 @@ class JsonWriter {
 
   static Result<std::string> key_text(const Value& key) {
     switch (key.kind()) {
-      case Kind::kString: return key.text();
-      case Kind::kNone: return std::string("null");
-      case Kind::kBool: return std::string(key.boolean() ? "true" : "false");
-      case Kind::kInt: return std::to_string(key.integer());
-      case Kind::kFloat: return number(key.number());
-      default: return type_error(cat("keys must be str, int, float, bool or None, not ", key.type()));
+      case Kind::kString:
+        return key.text();
+      case Kind::kNone:
+        return std::string("null");
+      case Kind::kBool:
+        return std::string(key.boolean() ? "true" : "false");
+      case Kind::kInt:
+        return std::to_string(key.integer());
+      case Kind::kFloat:
+        return number(key.number());
+      default:
+        return type_error(cat("keys must be str, int, float, bool or None, not ", key.type()));
     }
   }
 
   Result<std::vector<Dict::Entry>> sorted(const Dict& dict) {
     std::vector<Dict::Entry> entries = dict.entries();
-    SLUICE_RETURN_IF_ERROR(stable_order(
-        entries, [](const Dict::Entry& a, const Dict::Entry& b) { return less(a.first, b.first); }));
+    SLUICE_RETURN_IF_ERROR(
+        stable_order(entries, [](const Dict::Entry& a, const Dict::Entry& b) { return less(a.first, b.first); }));
     return entries;
   }
 

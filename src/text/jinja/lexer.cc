@@ -15,16 +15,19 @@ struct Operator {
 };
 // Longest first, so that "**" is not read as two "*".
 constexpr std::array kOperators = {
-    Operator{"//", TokenType::kFloorDiv}, Operator{"**", TokenType::kPow}, Operator{"==", TokenType::kEqual},
-    Operator{"!=", TokenType::kNotEqual}, Operator{">=", TokenType::kGreaterEqual},
-    Operator{"<=", TokenType::kLessEqual}, Operator{"+", TokenType::kAdd}, Operator{"-", TokenType::kSub},
-    Operator{"/", TokenType::kDiv}, Operator{"*", TokenType::kMul}, Operator{"%", TokenType::kMod},
-    Operator{"~", TokenType::kTilde}, Operator{"[", TokenType::kLeftBracket},
-    Operator{"]", TokenType::kRightBracket}, Operator{"(", TokenType::kLeftParen},
-    Operator{")", TokenType::kRightParen}, Operator{"{", TokenType::kLeftBrace},
-    Operator{"}", TokenType::kRightBrace}, Operator{">", TokenType::kGreater}, Operator{"<", TokenType::kLess},
-    Operator{"=", TokenType::kAssign}, Operator{".", TokenType::kDot}, Operator{":", TokenType::kColon},
-    Operator{"|", TokenType::kPipe}, Operator{",", TokenType::kComma}, Operator{";", TokenType::kSemicolon},
+    Operator{"//", TokenType::kFloorDiv},     Operator{"**", TokenType::kPow},
+    Operator{"==", TokenType::kEqual},        Operator{"!=", TokenType::kNotEqual},
+    Operator{">=", TokenType::kGreaterEqual}, Operator{"<=", TokenType::kLessEqual},
+    Operator{"+", TokenType::kAdd},           Operator{"-", TokenType::kSub},
+    Operator{"/", TokenType::kDiv},           Operator{"*", TokenType::kMul},
+    Operator{"%", TokenType::kMod},           Operator{"~", TokenType::kTilde},
+    Operator{"[", TokenType::kLeftBracket},   Operator{"]", TokenType::kRightBracket},
+    Operator{"(", TokenType::kLeftParen},     Operator{")", TokenType::kRightParen},
+    Operator{"{", TokenType::kLeftBrace},     Operator{"}", TokenType::kRightBrace},
+    Operator{">", TokenType::kGreater},       Operator{"<", TokenType::kLess},
+    Operator{"=", TokenType::kAssign},        Operator{".", TokenType::kDot},
+    Operator{":", TokenType::kColon},         Operator{"|", TokenType::kPipe},
+    Operator{",", TokenType::kComma},         Operator{";", TokenType::kSemicolon},
 };
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -169,7 +172,8 @@ class Lexer {
 
   Result<void> lex_comment(size_t tag) {
     const size_t close = source_.find("#}", position_);
-    if (close == std::string_view::npos) return error_at(tag, "a comment is opened with '{#' and never closed with '#}'");
+    if (close == std::string_view::npos)
+      return error_at(tag, "a comment is opened with '{#' and never closed with '#}'");
     const char sign = close > position_ ? source_[close - 1] : 0;
     position_ = close + 2;
     if (sign == '-') {
@@ -283,17 +287,28 @@ Result<std::vector<Token>> tokenize(std::string_view source) { return Lexer(sour
 
 std::string_view describe(TokenType type) {
   switch (type) {
-    case TokenType::kData: return "text";
-    case TokenType::kVariableBegin: return "'{{'";
-    case TokenType::kVariableEnd: return "'}}'";
-    case TokenType::kBlockBegin: return "'{%'";
-    case TokenType::kBlockEnd: return "'%}'";
-    case TokenType::kName: return "a name";
-    case TokenType::kString: return "a string";
-    case TokenType::kInteger: return "an integer";
-    case TokenType::kFloat: return "a float";
-    case TokenType::kEnd: return "the end of the template";
-    default: break;
+    case TokenType::kData:
+      return "text";
+    case TokenType::kVariableBegin:
+      return "'{{'";
+    case TokenType::kVariableEnd:
+      return "'}}'";
+    case TokenType::kBlockBegin:
+      return "'{%'";
+    case TokenType::kBlockEnd:
+      return "'%}'";
+    case TokenType::kName:
+      return "a name";
+    case TokenType::kString:
+      return "a string";
+    case TokenType::kInteger:
+      return "an integer";
+    case TokenType::kFloat:
+      return "a float";
+    case TokenType::kEnd:
+      return "the end of the template";
+    default:
+      break;
   }
   for (const Operator& op : kOperators) {
     if (op.type == type) return op.text;

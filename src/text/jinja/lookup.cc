@@ -57,8 +57,7 @@ Result<Value> slice_text(Budget& budget, const Value& object, const SliceBounds&
   const std::string& text = object.text();
   SLUICE_RETURN_IF_ERROR(budget.scan(text.size()));
   const bool ascii = is_ascii(text);
-  SLUICE_TRY(const Range range,
-             slice_range(bounds, static_cast<int64_t>(ascii ? text.size() : character_count(text))));
+  SLUICE_TRY(const Range range, slice_range(bounds, static_cast<int64_t>(ascii ? text.size() : character_count(text))));
   const auto count = static_cast<size_t>(range.size());
   const auto start = static_cast<size_t>(std::max<int64_t>(range.start, 0));
   std::string out;
@@ -87,14 +86,17 @@ std::optional<Value> item_at(const Value& object, int64_t index) {
   if (index < 0 || index >= *size) return std::nullopt;
   switch (object.kind()) {
     case Kind::kList:
-    case Kind::kTuple: return object.items()[static_cast<size_t>(index)];
-    case Kind::kRange: return Value(object.range().at(index));
+    case Kind::kTuple:
+      return object.items()[static_cast<size_t>(index)];
+    case Kind::kRange:
+      return Value(object.range().at(index));
     case Kind::kString: {
       const std::string& text = object.text();
       const size_t begin = byte_offset(text, static_cast<size_t>(index));
       return Value(std::string(first_character(std::string_view(text).substr(begin))), object.is_markup());
     }
-    default: return std::nullopt;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -106,29 +108,40 @@ bool iterable(const Value& value) {
     case Kind::kBool:
     case Kind::kInt:
     case Kind::kFloat:
-    case Kind::kObject: return false;
-    default: return true;
+    case Kind::kObject:
+      return false;
+    default:
+      return true;
   }
 }
 
 std::optional<int64_t> length(const Value& value) {
   switch (value.kind()) {
-    case Kind::kUndefined: return 0;
-    case Kind::kString: return static_cast<int64_t>(character_count(value.text()));
+    case Kind::kUndefined:
+      return 0;
+    case Kind::kString:
+      return static_cast<int64_t>(character_count(value.text()));
     case Kind::kList:
-    case Kind::kTuple: return static_cast<int64_t>(value.items().size());
-    case Kind::kDict: return static_cast<int64_t>(value.dict().size());
-    case Kind::kView: return static_cast<int64_t>(value.view().dict->size());
-    case Kind::kRange: return value.range().size();
-    default: return std::nullopt;
+    case Kind::kTuple:
+      return static_cast<int64_t>(value.items().size());
+    case Kind::kDict:
+      return static_cast<int64_t>(value.dict().size());
+    case Kind::kView:
+      return static_cast<int64_t>(value.view().dict->size());
+    case Kind::kRange:
+      return value.range().size();
+    default:
+      return std::nullopt;
   }
 }
 
 Result<Items> iterate(Budget& budget, const Value& value) {
   Items items;
   switch (value.kind()) {
-    case Kind::kUndefined: return items;
-    case Kind::kString: return characters_of(budget, value.text());
+    case Kind::kUndefined:
+      return items;
+    case Kind::kString:
+      return characters_of(budget, value.text());
     case Kind::kList:
     case Kind::kTuple:
       SLUICE_RETURN_IF_ERROR(budget.step(static_cast<int64_t>(value.items().size() / 8)));
@@ -155,7 +168,8 @@ Result<Items> iterate(Budget& budget, const Value& value) {
       generator.next = generator.items.size();
       return items;
     }
-    default: return type_error(cat("'", value.type(), "' object is not iterable"));
+    default:
+      return type_error(cat("'", value.type(), "' object is not iterable"));
   }
 }
 
@@ -236,7 +250,8 @@ Result<bool> contains(Budget& budget, const Value& container, const Value& item)
     const int64_t size = range.size();
     const int64_t first = std::min(range.start, range.at(size - 1));
     const int64_t last = std::max(range.start, range.at(size - 1));
-    const uint64_t stride = range.step < 0 ? uint64_t{0} - static_cast<uint64_t>(range.step) : static_cast<uint64_t>(range.step);
+    const uint64_t stride =
+        range.step < 0 ? uint64_t{0} - static_cast<uint64_t>(range.step) : static_cast<uint64_t>(range.step);
     return size > 0 && item.integer() >= first && item.integer() <= last &&
            (static_cast<uint64_t>(item.integer()) - static_cast<uint64_t>(first)) % stride == 0;
   }
@@ -254,7 +269,8 @@ AttributePath::AttributePath(const Value& path) {
   for (const std::string& part : split(path.text(), '.')) {
     int64_t index = 0;
     const auto result = std::from_chars(part.data(), part.data() + part.size(), index);
-    const bool digits = !part.empty() && std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; });
+    const bool digits =
+        !part.empty() && std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; });
     if (digits && result.ec == std::errc{}) {
       parts_.emplace_back(index);
     } else {

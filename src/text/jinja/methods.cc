@@ -16,7 +16,8 @@ using Bound = BoundArguments;
 
 class BoundMethod : public Callable {
  public:
-  BoundMethod(Value self, std::string_view name, Method method) : self_(std::move(self)), name_(name), method_(method) {}
+  BoundMethod(Value self, std::string_view name, Method method)
+      : self_(std::move(self)), name_(name), method_(method) {}
   std::string_view type() const override { return "builtin_function_or_method"; }
   void repr(TextBuilder& out) const override {
     out.append(cat("<built-in method ", name_, " of ", self_.type(), " object>"));
@@ -87,8 +88,8 @@ Result<Value> float_is_integer(Budget&, const Value& self, Arguments) {
 }
 
 Result<Value> integer_bit_length(Budget&, const Value& self, Arguments) {
-  uint64_t magnitude = self.integer() < 0 ? uint64_t{0} - static_cast<uint64_t>(self.integer())
-                                          : static_cast<uint64_t>(self.integer());
+  uint64_t magnitude =
+      self.integer() < 0 ? uint64_t{0} - static_cast<uint64_t>(self.integer()) : static_cast<uint64_t>(self.integer());
   int64_t bits = 0;
   for (; magnitude != 0; magnitude >>= 1) ++bits;
   return Value(bits);
@@ -96,7 +97,8 @@ Result<Value> integer_bit_length(Budget&, const Value& self, Arguments) {
 
 Method find_plain(const Value& object, std::string_view name) {
   switch (object.kind()) {
-    case Kind::kString: return find_text_method(name);
+    case Kind::kString:
+      return find_text_method(name);
     case Kind::kList:
     case Kind::kTuple:
       if (name == "count") return items_count;
@@ -109,15 +111,18 @@ Method find_plain(const Value& object, std::string_view name) {
       if (name == "values") return dict_view<View::Part::kValues>;
       if (name == "copy") return dict_copy;
       return name == "fromkeys" ? dict_fromkeys : nullptr;
-    case Kind::kFloat: return name == "is_integer" ? float_is_integer : nullptr;
+    case Kind::kFloat:
+      return name == "is_integer" ? float_is_integer : nullptr;
     case Kind::kInt:
-    case Kind::kBool: return name == "bit_length" ? integer_bit_length : nullptr;
-    default: return nullptr;
+    case Kind::kBool:
+      return name == "bit_length" ? integer_bit_length : nullptr;
+    default:
+      return nullptr;
   }
 }
 
 bool changes_object(const Value& object, std::string_view name) {
-  constexpr std::array<std::string_view, 8> kList = {"append", "clear", "pop", "reverse",
+  constexpr std::array<std::string_view, 8> kList = {"append", "clear", "pop",    "reverse",
                                                      "insert", "sort",  "extend", "remove"};
   constexpr std::array<std::string_view, 5> kDict = {"clear", "pop", "popitem", "setdefault", "update"};
   if (object.is(Kind::kList)) return std::find(kList.begin(), kList.end(), name) != kList.end();

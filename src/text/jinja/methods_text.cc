@@ -52,7 +52,8 @@ Result<Value> pieces(Budget& budget, const Value& self, const std::vector<std::s
 std::vector<std::string_view> split_at(std::string_view text, std::string_view separator, int64_t splits,
                                        size_t parts_max) {
   std::vector<std::string_view> parts;
-  for (size_t found = text.find(separator); found != std::string_view::npos && splits != 0 && parts.size() < parts_max; --splits) {
+  for (size_t found = text.find(separator); found != std::string_view::npos && splits != 0 && parts.size() < parts_max;
+       --splits) {
     parts.push_back(text.substr(0, found));
     text = text.substr(found + separator.size());
     found = text.find(separator);
@@ -62,9 +63,10 @@ std::vector<std::string_view> split_at(std::string_view text, std::string_view s
 }
 
 std::vector<std::string_view> split_at_from_right(std::string_view text, std::string_view separator, int64_t splits,
-                                       size_t parts_max) {
+                                                  size_t parts_max) {
   std::vector<std::string_view> parts;
-  for (size_t found = text.rfind(separator); found != std::string_view::npos && splits != 0 && parts.size() < parts_max; --splits) {
+  for (size_t found = text.rfind(separator); found != std::string_view::npos && splits != 0 && parts.size() < parts_max;
+       --splits) {
     parts.push_back(text.substr(found + separator.size()));
     text = text.substr(0, found);
     found = text.rfind(separator);
@@ -83,8 +85,9 @@ Result<Value> split_method(Budget& budget, const Value& self, Arguments argument
   if (!bound.some(0)) return pieces(budget, self, split_words(self.text(), splits, kFromRight, parts_max));
   SLUICE_TRY(const std::string separator, bound.text_or(0, ""));
   if (separator.empty()) return invalid_argument("empty separator");
-  return pieces(budget, self, kFromRight ? split_at_from_right(self.text(), separator, splits, parts_max)
-                                         : split_at(self.text(), separator, splits, parts_max));
+  return pieces(budget, self,
+                kFromRight ? split_at_from_right(self.text(), separator, splits, parts_max)
+                           : split_at(self.text(), separator, splits, parts_max));
 }
 
 Result<Value> splitlines(Budget& budget, const Value& self, Arguments arguments) {
@@ -179,7 +182,8 @@ Result<Value> starts_or_ends(Budget& budget, const Value& self, Arguments argume
       return type_error(cat(kName, " first arg must be str or a tuple of str, not ", candidate.type()));
     }
     if (!window.valid) continue;
-    if (kPrefix ? window.text.starts_with(candidate.text()) : window.text.ends_with(candidate.text())) return Value(true);
+    if (kPrefix ? window.text.starts_with(candidate.text()) : window.text.ends_with(candidate.text()))
+      return Value(true);
   }
   return Value(false);
 }
@@ -189,7 +193,9 @@ Result<Value> find_method_of_text(Budget& budget, const Value& self, Arguments a
   SLUICE_TRY(const Bound bound, Bound::bind("find", std::move(arguments), {"sub", "start", "end"}, 1));
   SLUICE_TRY(const std::string wanted, bound.text_or(0, ""));
   SLUICE_TRY(const Window window, window_of(budget, self, bound));
-  const size_t found = !window.valid ? std::string_view::npos : kLast ? window.text.rfind(wanted) : window.text.find(wanted);
+  const size_t found = !window.valid ? std::string_view::npos
+                       : kLast       ? window.text.rfind(wanted)
+                                     : window.text.find(wanted);
   if (found == std::string_view::npos) {
     if (kMustFind) return invalid_argument("substring not found");
     return Value(int64_t{-1});
@@ -204,7 +210,8 @@ Result<Value> count(Budget& budget, const Value& self, Arguments arguments) {
   if (!window.valid) return Value(int64_t{0});
   if (wanted.empty()) return Value(static_cast<int64_t>(character_count(window.text)) + 1);
   int64_t total = 0;
-  for (size_t i = window.text.find(wanted); i != std::string_view::npos; i = window.text.find(wanted, i + wanted.size())) {
+  for (size_t i = window.text.find(wanted); i != std::string_view::npos;
+       i = window.text.find(wanted, i + wanted.size())) {
     ++total;
   }
   return Value(total);

@@ -40,10 +40,14 @@ Result<void> check_all(const List& list, bool soft) {
 
 Result<void> check_operators(const Expression& expression, bool soft) {
   switch (expression.kind) {
-    case ExpressionKind::kUnary: return check(static_cast<const Unary&>(expression).operand.get(), soft);
-    case ExpressionKind::kNot: return check(static_cast<const Not&>(expression).operand.get(), soft);
-    case ExpressionKind::kConcat: return check_all(static_cast<const Concat&>(expression).parts, soft);
-    case ExpressionKind::kLogical: return check_all(static_cast<const Logical&>(expression).operands, soft);
+    case ExpressionKind::kUnary:
+      return check(static_cast<const Unary&>(expression).operand.get(), soft);
+    case ExpressionKind::kNot:
+      return check(static_cast<const Not&>(expression).operand.get(), soft);
+    case ExpressionKind::kConcat:
+      return check_all(static_cast<const Concat&>(expression).parts, soft);
+    case ExpressionKind::kLogical:
+      return check_all(static_cast<const Logical&>(expression).operands, soft);
     case ExpressionKind::kArithmetic: {
       const auto& node = static_cast<const Arithmetic&>(expression);
       SLUICE_RETURN_IF_ERROR(check(node.first.get(), soft));
@@ -60,7 +64,8 @@ Result<void> check_operators(const Expression& expression, bool soft) {
       SLUICE_RETURN_IF_ERROR(check(node.then.get(), true));
       return check(node.otherwise.get(), true);
     }
-    default: return {};
+    default:
+      return {};
   }
 }
 
@@ -68,8 +73,10 @@ Result<void> check(const Expression* expression, bool soft) {
   if (!expression) return {};
   switch (expression->kind) {
     case ExpressionKind::kConstant:
-    case ExpressionKind::kName: return {};
-    case ExpressionKind::kSequence: return check_all(static_cast<const SequenceLiteral*>(expression)->items, soft);
+    case ExpressionKind::kName:
+      return {};
+    case ExpressionKind::kSequence:
+      return check_all(static_cast<const SequenceLiteral*>(expression)->items, soft);
     case ExpressionKind::kDict: {
       for (const auto& [key, value] : static_cast<const DictLiteral*>(expression)->items) {
         SLUICE_RETURN_IF_ERROR(check(key.get(), soft));
@@ -77,7 +84,8 @@ Result<void> check(const Expression* expression, bool soft) {
       }
       return {};
     }
-    case ExpressionKind::kAttribute: return check(static_cast<const Attribute*>(expression)->object.get(), soft);
+    case ExpressionKind::kAttribute:
+      return check(static_cast<const Attribute*>(expression)->object.get(), soft);
     case ExpressionKind::kItem: {
       const auto* node = static_cast<const Item*>(expression);
       SLUICE_RETURN_IF_ERROR(check(node->object.get(), soft));
@@ -105,7 +113,8 @@ Result<void> check(const Expression* expression, bool soft) {
       SLUICE_RETURN_IF_ERROR(check(node->input.get(), soft));
       return check_operation(node->operation, false, soft);
     }
-    default: return check_operators(*expression, soft);
+    default:
+      return check_operators(*expression, soft);
   }
 }
 
@@ -145,16 +154,21 @@ Result<void> check_if(const If& node) {
 
 Result<void> check(const Statement& statement, bool soft) {
   switch (statement.kind) {
-    case StatementKind::kOutput: return check_all(static_cast<const Output&>(statement).expressions, soft);
-    case StatementKind::kFor: return check_for(static_cast<const For&>(statement), soft);
-    case StatementKind::kIf: return check_if(static_cast<const If&>(statement));
-    case StatementKind::kSet: return check(static_cast<const Set&>(statement).value.get(), soft);
+    case StatementKind::kOutput:
+      return check_all(static_cast<const Output&>(statement).expressions, soft);
+    case StatementKind::kFor:
+      return check_for(static_cast<const For&>(statement), soft);
+    case StatementKind::kIf:
+      return check_if(static_cast<const If&>(statement));
+    case StatementKind::kSet:
+      return check(static_cast<const Set&>(statement).value.get(), soft);
     case StatementKind::kSetBlock: {
       const auto& node = static_cast<const SetBlock&>(statement);
       SLUICE_RETURN_IF_ERROR(check_filters(node.filters));
       return check(node.body, false);
     }
-    case StatementKind::kMacro: return check(static_cast<const MacroStatement&>(statement).macro);
+    case StatementKind::kMacro:
+      return check(static_cast<const MacroStatement&>(statement).macro);
     case StatementKind::kCallBlock: {
       const auto& node = static_cast<const CallBlock&>(statement);
       SLUICE_RETURN_IF_ERROR(check(node.call.get(), soft));
@@ -170,8 +184,10 @@ Result<void> check(const Statement& statement, bool soft) {
       SLUICE_RETURN_IF_ERROR(check_all(node.bindings, false));
       return check(node.body, false);
     }
-    case StatementKind::kScope: return check(static_cast<const ScopeBlock&>(statement).body, false);
-    default: return {};
+    case StatementKind::kScope:
+      return check(static_cast<const ScopeBlock&>(statement).body, false);
+    default:
+      return {};
   }
 }
 

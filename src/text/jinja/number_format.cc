@@ -30,8 +30,8 @@ std::string general_text(double number, int precision, bool keep_zeros) {
   const size_t digits = scientific[e + 1] == '+' ? e + 2 : e + 1;
   std::from_chars(scientific.data() + digits, scientific.data() + scientific.size(), exponent);
   const bool fixed = exponent >= -4 && exponent < precision;
-  std::string text = fixed ? float_text(number, std::chars_format::fixed, precision - 1 - exponent)
-                           : scientific.substr(0, e);
+  std::string text =
+      fixed ? float_text(number, std::chars_format::fixed, precision - 1 - exponent) : scientific.substr(0, e);
   if (!keep_zeros && text.find('.') != std::string::npos) {
     while (text.back() == '0') text.pop_back();
     if (text.back() == '.') text.pop_back();
@@ -109,7 +109,9 @@ Result<std::string> format_number(const FormatSpec& spec, const Value& value) {
     negative = std::signbit(number) && !std::isnan(number);
     text = unsigned_float_text(spec, std::fabs(number));
   }
-  if (spec.grouping) text = grouped(text, spec.grouping, spec.grouping == '_' && integer_type && spec.type != 'd' && spec.type != 0 ? 4 : 3);
+  if (spec.grouping)
+    text = grouped(text, spec.grouping,
+                   spec.grouping == '_' && integer_type && spec.type != 'd' && spec.type != 0 ? 4 : 3);
   if (spec.type >= 'A' && spec.type <= 'Z') text = upper_ascii(std::move(text));
   if (negative) return "-" + text;
   if (spec.sign == '+' || spec.sign == ' ') return spec.sign + text;

@@ -125,7 +125,8 @@ Value Cycler::next() {
 std::optional<Value> Cycler::attribute(std::string_view name) {
   if (name == "current") return items_[position_];
   if (name == "next") {
-    return native_function([self = shared_from_this()](Evaluator&, Arguments) -> Result<Value> { return self->next(); });
+    return native_function(
+        [self = shared_from_this()](Evaluator&, Arguments) -> Result<Value> { return self->next(); });
   }
   if (name == "reset") {
     return native_function([self = shared_from_this()](Evaluator&, Arguments) -> Result<Value> {

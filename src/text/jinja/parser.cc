@@ -98,7 +98,8 @@ class Parser : public ExpressionParser {
       return Error{ErrorCode::kUnimplemented,
                    cat("chat template line ", token.line, ": '{% ", word,
                        " %}' is not supported: a chat template is a single file"),
-                   {}, {}};
+                   {},
+                   {}};
     }
     return fail_at(token, cat("unknown tag '", word, "'"));
   }
@@ -304,9 +305,11 @@ class Parser : public ExpressionParser {
     SLUICE_TRY(const ExpressionPtr enabled, expression());
     const bool off = enabled->kind == ExpressionKind::kConstant && !static_cast<Constant&>(*enabled).value.truth();
     if (!off) {
-      return Error{ErrorCode::kUnimplemented,
-                   cat("chat template line ", token.line, ": escaping for HTML ('{% autoescape true %}') is not supported"),
-                   {}, {}};
+      return Error{
+          ErrorCode::kUnimplemented,
+          cat("chat template line ", token.line, ": escaping for HTML ('{% autoescape true %}') is not supported"),
+          {},
+          {}};
     }
     auto node = std::make_unique<ScopeBlock>();
     SLUICE_TRY(node->body, whole_block("endautoescape"));
@@ -329,7 +332,8 @@ Result<SyntaxTree> parse_template(std::string_view source, const TemplateLimits&
     return Error{ErrorCode::kTooLarge,
                  cat("the chat template has ", format_bytes(source.size()), ", more than the limit of ",
                      format_bytes(limits.source_bytes_max)),
-                 {}, {}};
+                 {},
+                 {}};
   }
   SyntaxTree tree;
   tree.source = normalize_source(source);

@@ -131,7 +131,8 @@ constexpr std::array kPredicates = {
 }  // namespace
 
 Predicate find_predicate(std::string_view name) {
-  const auto* found = std::find_if(kPredicates.begin(), kPredicates.end(), [&](const Entry& e) { return e.name == name; });
+  const auto* found =
+      std::find_if(kPredicates.begin(), kPredicates.end(), [&](const Entry& e) { return e.name == name; });
   return found == kPredicates.end() ? nullptr : found->predicate;
 }
 

@@ -21,19 +21,25 @@ std::string without_underscores(std::string_view text) {
 
 ExpressionParser::Parsed ExpressionParser::primary() {
   switch (current().type) {
-    case TokenType::kName: return literal_name(take());
-    case TokenType::kString: return string_literal();
+    case TokenType::kName:
+      return literal_name(take());
+    case TokenType::kString:
+      return string_literal();
     case TokenType::kInteger:
-    case TokenType::kFloat: return number_literal();
-    case TokenType::kLeftBracket: return list_literal();
-    case TokenType::kLeftBrace: return dict_literal();
+    case TokenType::kFloat:
+      return number_literal();
+    case TokenType::kLeftBracket:
+      return list_literal();
+    case TokenType::kLeftBrace:
+      return dict_literal();
     case TokenType::kLeftParen: {
       take();
       SLUICE_TRY(ExpressionPtr inner, tuple(true, {}, true));
       SLUICE_TRY([[maybe_unused]] const Token close, expect(TokenType::kRightParen));
       return inner;
     }
-    default: return fail(cat("expected an expression, got ", current_description()));
+    default:
+      return fail(cat("expected an expression, got ", current_description()));
   }
 }
 

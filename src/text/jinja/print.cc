@@ -84,7 +84,8 @@ std::string float_repr(double number) {
   if (std::isnan(number)) return "nan";
   if (std::isinf(number)) return number > 0 ? "inf" : "-inf";
   std::array<char, 40> buffer{};
-  const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), number, std::chars_format::scientific);
+  const auto result =
+      std::to_chars(buffer.data(), buffer.data() + buffer.size(), number, std::chars_format::scientific);
   const std::string_view scientific(buffer.data(), static_cast<size_t>(result.ptr - buffer.data()));
   const size_t e = scientific.find('e');
   int exponent = 0;
@@ -106,28 +107,39 @@ std::string float_repr(double number) {
 
 void repr_to(TextBuilder& out, const Value& value) {
   switch (value.kind()) {
-    case Kind::kUndefined: return out.append("Undefined");
-    case Kind::kNone: return out.append("None");
-    case Kind::kBool: return out.append(value.boolean() ? "True" : "False");
-    case Kind::kInt: return out.append(std::to_string(value.integer()));
-    case Kind::kFloat: return out.append(float_repr(value.number()));
+    case Kind::kUndefined:
+      return out.append("Undefined");
+    case Kind::kNone:
+      return out.append("None");
+    case Kind::kBool:
+      return out.append(value.boolean() ? "True" : "False");
+    case Kind::kInt:
+      return out.append(std::to_string(value.integer()));
+    case Kind::kFloat:
+      return out.append(float_repr(value.number()));
     case Kind::kString:
       if (value.is_markup()) out.append("Markup(");
       repr_text(out, value.text());
       if (value.is_markup()) out.append(")");
       return;
-    case Kind::kList: return repr_items(out, value.items(), "[", "]");
-    case Kind::kTuple: return repr_items(out, value.items(), "(", value.items().size() == 1 ? ",)" : ")");
-    case Kind::kDict: return repr_dict(out, value.dict());
-    case Kind::kView: return repr_view(out, value.view());
+    case Kind::kList:
+      return repr_items(out, value.items(), "[", "]");
+    case Kind::kTuple:
+      return repr_items(out, value.items(), "(", value.items().size() == 1 ? ",)" : ")");
+    case Kind::kDict:
+      return repr_dict(out, value.dict());
+    case Kind::kView:
+      return repr_view(out, value.view());
     case Kind::kRange: {
       const Range& range = value.range();
       out.append(cat("range(", range.start, ", ", range.stop));
       if (range.step != 1) out.append(cat(", ", range.step));
       return out.append(")");
     }
-    case Kind::kGenerator: return out.append(cat("<", value.type(), " object>"));
-    case Kind::kObject: return value.object()->repr(out);
+    case Kind::kGenerator:
+      return out.append(cat("<", value.type(), " object>"));
+    case Kind::kObject:
+      return value.object()->repr(out);
   }
 }
 

@@ -29,7 +29,8 @@ class Replaced {
 Result<void> Evaluator::emit(std::string_view text) {
   SLUICE_RETURN_IF_ERROR(budget_.scan(text.size()));
   if (text.size() > budget_.text_bytes_max() - out_->size()) {
-    return Error{ErrorCode::kTooLarge, cat("the output is longer than ", format_bytes(budget_.text_bytes_max())), {}, {}};
+    return Error{
+        ErrorCode::kTooLarge, cat("the output is longer than ", format_bytes(budget_.text_bytes_max())), {}, {}};
   }
   out_->append(text);
   return {};
@@ -56,27 +57,43 @@ Result<Evaluator::Flow> Evaluator::exec(const Statement& statement) {
 Result<Evaluator::Flow> Evaluator::dispatch(const Statement& statement) {
   Result<void> outcome;
   switch (statement.kind) {
-    case StatementKind::kText: outcome = emit(static_cast<const TextOutput&>(statement).text); break;
-    case StatementKind::kOutput: outcome = exec_output(static_cast<const Output&>(statement)); break;
-    case StatementKind::kFor: outcome = exec_for(static_cast<const For&>(statement)); break;
-    case StatementKind::kMacro: outcome = exec_macro(static_cast<const MacroStatement&>(statement)); break;
-    case StatementKind::kCallBlock: outcome = exec_call_block(static_cast<const CallBlock&>(statement)); break;
+    case StatementKind::kText:
+      outcome = emit(static_cast<const TextOutput&>(statement).text);
+      break;
+    case StatementKind::kOutput:
+      outcome = exec_output(static_cast<const Output&>(statement));
+      break;
+    case StatementKind::kFor:
+      outcome = exec_for(static_cast<const For&>(statement));
+      break;
+    case StatementKind::kMacro:
+      outcome = exec_macro(static_cast<const MacroStatement&>(statement));
+      break;
+    case StatementKind::kCallBlock:
+      outcome = exec_call_block(static_cast<const CallBlock&>(statement));
+      break;
     case StatementKind::kSet: {
       const auto& node = static_cast<const Set&>(statement);
       SLUICE_TRY(const Value value, eval(*node.value));
       outcome = assign(node.target, value);
       break;
     }
-    case StatementKind::kIf: return exec_if(static_cast<const If&>(statement));
-    case StatementKind::kSetBlock: return exec_set_block(static_cast<const SetBlock&>(statement));
-    case StatementKind::kFilterBlock: return exec_filter_block(static_cast<const FilterBlock&>(statement));
-    case StatementKind::kWith: return exec_with(static_cast<const With&>(statement));
+    case StatementKind::kIf:
+      return exec_if(static_cast<const If&>(statement));
+    case StatementKind::kSetBlock:
+      return exec_set_block(static_cast<const SetBlock&>(statement));
+    case StatementKind::kFilterBlock:
+      return exec_filter_block(static_cast<const FilterBlock&>(statement));
+    case StatementKind::kWith:
+      return exec_with(static_cast<const With&>(statement));
     case StatementKind::kScope: {
       const auto& node = static_cast<const ScopeBlock&>(statement);
       return exec_in(std::make_shared<Scope>(node.isolated ? root_ : scope_), node.body);
     }
-    case StatementKind::kBreak: return Flow::kBreak;
-    case StatementKind::kContinue: return Flow::kContinue;
+    case StatementKind::kBreak:
+      return Flow::kBreak;
+    case StatementKind::kContinue:
+      return Flow::kContinue;
   }
   if (!outcome.ok()) return std::move(outcome).error();
   return Flow::kNext;
@@ -152,7 +169,8 @@ Result<void> Evaluator::run_loop(const For& node, const Value& iterable, const S
 Result<Value> Evaluator::recurse(const Loop& loop, const Value& iterable) {
   const Levels level(macro_calls_);
   if (macro_calls_ > budget_.depth_max()) {
-    return Error{ErrorCode::kTooLarge, cat("recursive loops are nested more than ", budget_.depth_max(), " deep"), {}, {}};
+    return Error{
+        ErrorCode::kTooLarge, cat("recursive loops are nested more than ", budget_.depth_max(), " deep"), {}, {}};
   }
   std::string text;
   {
@@ -185,8 +203,10 @@ Result<Evaluator::Flow> Evaluator::exec_filter_block(const FilterBlock& node) {
   for (const NamedOperation& filter : node.filters) {
     SLUICE_TRY(value, apply_filter(filter, value));
   }
-  SLUICE_TRY(const std::string filtered, print(budget_, value));
-  SLUICE_RETURN_IF_ERROR(emit(filtered));
+  if (!value.is_string()) {
+    return type_error(cat("the filters of a filter block must end in a string, not ", value.type()));
+  }
+  SLUICE_RETURN_IF_ERROR(emit(value.text()));
   return Flow::kNext;
 }
 
@@ -226,7 +246,8 @@ Result<void> Evaluator::exec_call_block(const CallBlock& node) {
   return emit(text);
 }
 
-Result<void> Evaluator::bind_parameters(const MacroDefinition& macro, std::string_view macro_name, Arguments arguments) {
+Result<void> Evaluator::bind_parameters(const MacroDefinition& macro, std::string_view macro_name,
+                                        Arguments arguments) {
   const size_t count = macro.parameters.size();
   std::vector<std::optional<Value>> given(count);
   const size_t positional = std::min(count, arguments.positional.size());
@@ -262,7 +283,8 @@ Result<void> Evaluator::bind_parameters(const MacroDefinition& macro, std::strin
   }
   for (size_t i = 0; i < count; ++i) {
     scope_->set(macro.parameters[i].symbol,
-                given[i] ? *given[i] : make_undefined(cat("parameter '", name(macro.parameters[i].symbol), "' was not provided")));
+                given[i] ? *given[i]
+                         : make_undefined(cat("parameter '", name(macro.parameters[i].symbol), "' was not provided")));
   }
   for (size_t i = 0; i < count; ++i) {
     if (given[i] || !macro.parameters[i].fallback) continue;

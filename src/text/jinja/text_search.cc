@@ -63,8 +63,7 @@ std::vector<std::string_view> split_lines(std::string_view text, bool keep_ends,
   return lines;
 }
 
-std::vector<std::string_view> split_words(std::string_view text, int64_t splits, bool from_right,
-                                          size_t parts_max) {
+std::vector<std::string_view> split_words(std::string_view text, int64_t splits, bool from_right, size_t parts_max) {
   std::vector<std::string_view> words;
   text = strip(text, from_right ? Side::kRight : Side::kLeft);
   while (!text.empty() && words.size() < parts_max) {

@@ -100,37 +100,55 @@ void Object::repr(TextBuilder& out) const { out.append(cat("<", type(), " object
 bool Value::truth() const {
   switch (kind()) {
     case Kind::kUndefined:
-    case Kind::kNone: return false;
-    case Kind::kBool: return boolean();
-    case Kind::kInt: return integer() != 0;
-    case Kind::kFloat: return number() != 0.0;
-    case Kind::kString: return !text().empty();
+    case Kind::kNone:
+      return false;
+    case Kind::kBool:
+      return boolean();
+    case Kind::kInt:
+      return integer() != 0;
+    case Kind::kFloat:
+      return number() != 0.0;
+    case Kind::kString:
+      return !text().empty();
     case Kind::kList:
-    case Kind::kTuple: return !items().empty();
-    case Kind::kDict: return dict().size() != 0;
-    case Kind::kView: return view().dict->size() != 0;
-    case Kind::kRange: return range().size() != 0;
+    case Kind::kTuple:
+      return !items().empty();
+    case Kind::kDict:
+      return dict().size() != 0;
+    case Kind::kView:
+      return view().dict->size() != 0;
+    case Kind::kRange:
+      return range().size() != 0;
     case Kind::kGenerator:
-    case Kind::kObject: return true;
+    case Kind::kObject:
+      return true;
   }
   return true;
 }
 
 Extent Value::extent() const {
   switch (kind()) {
-    case Kind::kString: return {0, 1 + static_cast<int64_t>(text().size() / 64), true};
-    case Kind::kList: return (*std::get_if<std::shared_ptr<const List>>(&storage_))->extent;
-    case Kind::kTuple: return tuple().extent;
-    case Kind::kDict: return dict().extent();
-    case Kind::kView: return {view().dict->extent().depth + 1, view().dict->extent().weight, false};
-    case Kind::kGenerator: return generator().extent;
-    default: return {0, 1, true};
+    case Kind::kString:
+      return {0, 1 + static_cast<int64_t>(text().size() / 64), true};
+    case Kind::kList:
+      return (*std::get_if<std::shared_ptr<const List>>(&storage_))->extent;
+    case Kind::kTuple:
+      return tuple().extent;
+    case Kind::kDict:
+      return dict().extent();
+    case Kind::kView:
+      return {view().dict->extent().depth + 1, view().dict->extent().weight, false};
+    case Kind::kGenerator:
+      return generator().extent;
+    default:
+      return {0, 1, true};
   }
 }
 
 std::string_view Value::type() const {
-  constexpr std::array<std::string_view, 13> kNames = {"Undefined", "NoneType", "bool",     "int",   "float",     "str", "list",
-                                                       "tuple",     "dict",     "dict_items", "range", "generator", "object"};
+  constexpr std::array<std::string_view, 13> kNames = {"Undefined", "NoneType",  "bool",  "int",  "float",
+                                                       "str",       "list",      "tuple", "dict", "dict_items",
+                                                       "range",     "generator", "object"};
   if (is(Kind::kObject)) return object()->type();
   if (is(Kind::kGenerator)) return generator().type;
   if (is_markup()) return "Markup";
@@ -142,19 +160,29 @@ std::string_view Value::type() const {
 bool Value::same_as(const Value& other) const {
   if (kind() != other.kind()) return false;
   switch (kind()) {
-    case Kind::kUndefined: return undefined().message == other.undefined().message;
-    case Kind::kNone: return true;
+    case Kind::kUndefined:
+      return undefined().message == other.undefined().message;
+    case Kind::kNone:
+      return true;
     case Kind::kBool:
-    case Kind::kInt: return integer() == other.integer();
-    case Kind::kFloat: return number() == other.number();
-    case Kind::kString: return text() == other.text() && is_markup() == other.is_markup();
+    case Kind::kInt:
+      return integer() == other.integer();
+    case Kind::kFloat:
+      return number() == other.number();
+    case Kind::kString:
+      return text() == other.text() && is_markup() == other.is_markup();
     case Kind::kList:
-    case Kind::kTuple: return &items() == &other.items();
-    case Kind::kDict: return &dict() == &other.dict();
+    case Kind::kTuple:
+      return &items() == &other.items();
+    case Kind::kDict:
+      return &dict() == &other.dict();
     case Kind::kView:
-    case Kind::kRange: return false;
-    case Kind::kGenerator: return &generator() == &other.generator();
-    case Kind::kObject: return object() == other.object();
+    case Kind::kRange:
+      return false;
+    case Kind::kGenerator:
+      return &generator() == &other.generator();
+    case Kind::kObject:
+      return object() == other.object();
   }
   return false;
 }
@@ -241,26 +269,35 @@ bool hashable(const Value& value) {
   switch (value.kind()) {
     case Kind::kList:
     case Kind::kDict:
-    case Kind::kView: return false;
-    case Kind::kTuple: return value.extent().hashable;
-    default: return true;
+    case Kind::kView:
+      return false;
+    case Kind::kTuple:
+      return value.extent().hashable;
+    default:
+      return true;
   }
 }
 
 size_t hash_value(const Value& value) {
   switch (value.kind()) {
     case Kind::kBool:
-    case Kind::kInt: return std::hash<double>{}(value.number());
-    case Kind::kFloat: return std::hash<double>{}(value.number());
-    case Kind::kString: return std::hash<std::string>{}(value.text());
+    case Kind::kInt:
+      return std::hash<double>{}(value.number());
+    case Kind::kFloat:
+      return std::hash<double>{}(value.number());
+    case Kind::kString:
+      return std::hash<std::string>{}(value.text());
     case Kind::kTuple: {
       size_t hash = 1;
       for (const Value& item : value.items()) hash = hash * 1000003 + hash_value(item);
       return hash;
     }
-    case Kind::kGenerator: return std::hash<const void*>{}(&value.generator());
-    case Kind::kObject: return std::hash<const void*>{}(value.object().get());
-    default: return static_cast<size_t>(value.kind());
+    case Kind::kGenerator:
+      return std::hash<const void*>{}(&value.generator());
+    case Kind::kObject:
+      return std::hash<const void*>{}(value.object().get());
+    default:
+      return static_cast<size_t>(value.kind());
   }
 }
 
@@ -269,14 +306,21 @@ bool equal(const Value& a, const Value& b) {
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
     case Kind::kUndefined:
-    case Kind::kNone: return true;
-    case Kind::kString: return a.text() == b.text();
+    case Kind::kNone:
+      return true;
+    case Kind::kString:
+      return a.text() == b.text();
     case Kind::kList:
-    case Kind::kTuple: return equal_items(a.items(), b.items());
-    case Kind::kDict: return equal_dicts(a.dict(), b.dict());
-    case Kind::kView: return a.view().part == b.view().part && equal_dicts(*a.view().dict, *b.view().dict);
-    case Kind::kRange: return equal_ranges(a.range(), b.range());
-    default: return a.same_as(b);
+    case Kind::kTuple:
+      return equal_items(a.items(), b.items());
+    case Kind::kDict:
+      return equal_dicts(a.dict(), b.dict());
+    case Kind::kView:
+      return a.view().part == b.view().part && equal_dicts(*a.view().dict, *b.view().dict);
+    case Kind::kRange:
+      return equal_ranges(a.range(), b.range());
+    default:
+      return a.same_as(b);
   }
 }
 
@@ -286,8 +330,7 @@ Result<bool> less(const Value& a, const Value& b, std::string_view symbol) {
   if (a.is_number() && b.is_number()) return compare_numbers(a, b) < 0;
   if (a.is_string() && b.is_string()) return a.text() < b.text();
   if (a.is_sequence() && a.kind() == b.kind()) return less_items(a.items(), b.items(), symbol);
-  return type_error(
-      cat("'", symbol, "' not supported between instances of '", a.type(), "' and '", b.type(), "'"));
+  return type_error(cat("'", symbol, "' not supported between instances of '", a.type(), "' and '", b.type(), "'"));
 }
 
 Error type_error(std::string message) { return invalid_argument(std::move(message)); }

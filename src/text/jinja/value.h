@@ -23,7 +23,19 @@ using Items = std::vector<Value>;
 
 // In the order of Value's alternatives.
 enum class Kind : uint8_t {
-  kUndefined, kNone, kBool, kInt, kFloat, kString, kList, kTuple, kDict, kView, kRange, kGenerator, kObject,
+  kUndefined,
+  kNone,
+  kBool,
+  kInt,
+  kFloat,
+  kString,
+  kList,
+  kTuple,
+  kDict,
+  kView,
+  kRange,
+  kGenerator,
+  kObject,
 };
 
 // Lists and dicts inside each other may nest this deep; so walking or freeing a value never exhausts the stack.
@@ -32,8 +44,8 @@ inline constexpr int kNestingMax = 200;
 // How large a container is, all that is inside it counted as often as it appears: what walking it costs.
 struct Extent {
   int depth = 1;
-  int64_t weight = 1;     // values, and one more for every 64 bytes of text; saturates
-  bool hashable = true;   // as a tuple: everything inside can be hashed
+  int64_t weight = 1;    // values, and one more for every 64 bytes of text; saturates
+  bool hashable = true;  // as a tuple: everything inside can be hashed
   void add(const Value& item);
 };
 
@@ -65,7 +77,8 @@ struct Range {
   int64_t size() const;
   // Unsigned inside: one past the last element may not fit.
   int64_t at(int64_t index) const {
-    return static_cast<int64_t>(static_cast<uint64_t>(start) + static_cast<uint64_t>(index) * static_cast<uint64_t>(step));
+    return static_cast<int64_t>(static_cast<uint64_t>(start) +
+                                static_cast<uint64_t>(index) * static_cast<uint64_t>(step));
   }
 };
 // An iterator that can be walked once: what map, select, items, … give.
@@ -89,28 +102,26 @@ class Object {
 
 class Value {
  public:
-  using Storage =
-      std::variant<Undefined, None, bool, int64_t, double, std::shared_ptr<const String>, std::shared_ptr<const List>,
-                   std::shared_ptr<const Tuple>, std::shared_ptr<const Dict>, View, Range, std::shared_ptr<Generator>,
-                   std::shared_ptr<Object>>;
+  using Storage = std::variant<Undefined, None, bool, int64_t, double, std::shared_ptr<const String>,
+                               std::shared_ptr<const List>, std::shared_ptr<const Tuple>, std::shared_ptr<const Dict>,
+                               View, Range, std::shared_ptr<Generator>, std::shared_ptr<Object>>;
 
   Value() : storage_(None{}) {}
-  Value(None) : storage_(None{}) {}                          // NOLINT: values convert from what they hold
-  Value(bool b) : storage_(b) {}                             // NOLINT
-  Value(int64_t i) : storage_(i) {}                          // NOLINT
-  Value(double d) : storage_(d) {}                           // NOLINT
-  Value(std::string text) : Value(std::move(text), false) {}  // NOLINT
+  Value(None) : storage_(None{}) {}                                  // NOLINT: values convert from what they hold
+  Value(bool b) : storage_(b) {}                                     // NOLINT
+  Value(int64_t i) : storage_(i) {}                                  // NOLINT
+  Value(double d) : storage_(d) {}                                   // NOLINT
+  Value(std::string text) : Value(std::move(text), false) {}         // NOLINT
   Value(std::string_view text) : Value(std::string(text), false) {}  // NOLINT
   Value(const char* text) : Value(std::string(text), false) {}       // NOLINT
-  Value(std::string text, bool markup)
-      : storage_(std::make_shared<const String>(String{std::move(text), markup})) {}
-  Value(Undefined undefined) : storage_(std::move(undefined)) {}                  // NOLINT
-  Value(std::shared_ptr<const Dict> dict) : storage_(std::move(dict)) {}          // NOLINT
-  Value(View view) : storage_(std::move(view)) {}                                 // NOLINT
-  Value(Range range) : storage_(range) {}                                         // NOLINT
-  Value(std::shared_ptr<Object> object) : storage_(std::move(object)) {}          // NOLINT
-  Value(std::shared_ptr<const List> list) : storage_(std::move(list)) {}          // NOLINT
-  Value(std::shared_ptr<const Tuple> tuple) : storage_(std::move(tuple)) {}       // NOLINT
+  Value(std::string text, bool markup) : storage_(std::make_shared<const String>(String{std::move(text), markup})) {}
+  Value(Undefined undefined) : storage_(std::move(undefined)) {}                   // NOLINT
+  Value(std::shared_ptr<const Dict> dict) : storage_(std::move(dict)) {}           // NOLINT
+  Value(View view) : storage_(std::move(view)) {}                                  // NOLINT
+  Value(Range range) : storage_(range) {}                                          // NOLINT
+  Value(std::shared_ptr<Object> object) : storage_(std::move(object)) {}           // NOLINT
+  Value(std::shared_ptr<const List> list) : storage_(std::move(list)) {}           // NOLINT
+  Value(std::shared_ptr<const Tuple> tuple) : storage_(std::move(tuple)) {}        // NOLINT
   Value(std::shared_ptr<Generator> generator) : storage_(std::move(generator)) {}  // NOLINT
 
   Kind kind() const { return static_cast<Kind>(storage_.index()); }
@@ -143,8 +154,8 @@ class Value {
   bool is_markup() const { return is_string() && (*std::get_if<std::shared_ptr<const String>>(&storage_))->markup; }
   bool is_sequence() const { return is(Kind::kList) || is(Kind::kTuple); }
   bool truth() const;
-  Extent extent() const;  // depth 0 for a scalar
-  std::string_view type() const;     // Python's name of the type
+  Extent extent() const;                   // depth 0 for a scalar
+  std::string_view type() const;           // Python's name of the type
   bool same_as(const Value& other) const;  // Python's `is`
 
  private:
