@@ -1,6 +1,6 @@
 #pragma once
-// The nouns a server, a gateway and an engine share for generation: plain data. A request holds text-level input, so that
-// it can be answered here, on another node, or by another provider alike.
+// The nouns a server, a gateway and an engine share for generation: plain data. A request holds text-level input, so
+// that it can be answered here, on another node, or by another provider alike.
 
 #include <cstdint>
 #include <map>
@@ -41,11 +41,12 @@ struct SamplingParams {
 };
 
 struct ChatPrompt {
-  std::shared_ptr<const Json> messages;            // OpenAI messages array
-  std::shared_ptr<const Json> tools;               // array or null
-  std::shared_ptr<const Json> template_variables;  // further names the template may read (enable_thinking, documents…), or null
+  std::shared_ptr<const Json> messages;  // OpenAI messages array
+  std::shared_ptr<const Json> tools;     // array or null
+  std::shared_ptr<const Json>
+      template_variables;  // further names the template may read (enable_thinking, documents…), or null
   bool add_generation_prompt = true;
-  bool continue_final_message = false;             // the last message is the beginning of the answer
+  bool continue_final_message = false;  // the last message is the beginning of the answer
 };
 struct TextPrompt {
   std::string text;
@@ -57,14 +58,14 @@ struct TokenPrompt {
 using Prompt = std::variant<ChatPrompt, TextPrompt, TokenPrompt>;
 
 struct GenerateRequest {
-  RequestId id = 0;           // unique in the process; see next_request_id()
-  std::string model;          // as the client named it
+  RequestId id = 0;   // unique in the process; see next_request_id()
+  std::string model;  // as the client named it
   Prompt prompt;
   SamplingParams sampling;
-  int choices = 1;            // n: independent answers to one prompt
-  int priority = 0;           // lower runs first (as in vLLM); equal: first come, first served
-  std::string cache_salt;     // prompts share cached prefixes only within one salt
-  int64_t deadline_us = 0;    // on the steady clock; 0: none. Past it the request ends with kDeadlineExceeded
+  int choices = 1;          // n: independent answers to one prompt
+  int priority = 0;         // lower runs first (as in vLLM); equal: first come, first served
+  std::string cache_salt;   // prompts share cached prefixes only within one salt
+  int64_t deadline_us = 0;  // on the steady clock; 0: none. Past it the request ends with kDeadlineExceeded
 };
 
 enum class FinishReason { kStop, kLength, kToolCalls, kCancelled };
@@ -77,8 +78,8 @@ struct TopLogprob {
 struct TokenLogprob {
   TokenId id;
   std::string bytes;
-  float logprob;                 // natural logarithm, of the distribution before temperature and filters
-  std::vector<TopLogprob> top;   // descending
+  float logprob;                // natural logarithm, of the distribution before temperature and filters
+  std::vector<TopLogprob> top;  // descending
 };
 
 struct Usage {
@@ -91,22 +92,23 @@ struct Usage {
 struct PromptReport {
   int64_t prompt_tokens = 0;
   int64_t cached_tokens = 0;
-  std::vector<TokenId> ids;             // filled when prompt_logprobs is set
-  std::vector<TokenLogprob> logprobs;   // [ids]; the first has no predecessor: its logprob is NaN
+  std::vector<TokenId> ids;            // filled when prompt_logprobs is set
+  std::vector<TokenLogprob> logprobs;  // [ids]; the first has no predecessor: its logprob is NaN
 };
 
 // New text of one choice. The texts of a choice, joined, are its answer.
 struct TokenDelta {
   int choice = 0;
-  std::string text;                     // complete characters; may be empty while a character or a stop string is undecided
-  std::vector<TokenId> ids;             // tokens this delta covers, end tokens included
-  std::vector<TokenLogprob> logprobs;   // one per id, when asked for
-  std::optional<FinishReason> finish;   // set on the last delta of the choice
-  std::string stop_match;               // the stop string that ended it, if one did
+  std::string text;          // complete characters; may be empty while a character or a stop string is undecided
+  std::vector<TokenId> ids;  // tokens this delta covers, end tokens included
+  std::vector<TokenLogprob> logprobs;  // one per id, when asked for
+  std::optional<FinishReason> finish;  // set on the last delta of the choice
+  std::string stop_match;              // the stop string that ended it, if one did
 };
 
-// Receives the events of one request, in order, from the backend's thread: it must return quickly and not call back into
-// the backend except cancel(). Every accepted request gets exactly one on_end(), as its last event, whatever happens.
+// Receives the events of one request, in order, from the backend's thread: it must return quickly and not call back
+// into the backend except cancel(). Every accepted request gets exactly one on_end(), as its last event, whatever
+// happens.
 class GenerationSink {
  public:
   virtual ~GenerationSink() = default;
@@ -116,6 +118,7 @@ class GenerationSink {
 };
 
 RequestId next_request_id();
-std::string_view finish_reason_name(FinishReason reason);  // OpenAI's words: "stop", "length", "tool_calls"; "cancelled"
+std::string_view finish_reason_name(
+    FinishReason reason);  // OpenAI's words: "stop", "length", "tool_calls"; "cancelled"
 
 }  // namespace sluice::api

@@ -58,8 +58,8 @@ TEST(Strings, Utf8) {
   EXPECT_EQ(utf8_complete_prefix("ab\xE4\xBD"), 2u);
   EXPECT_EQ(utf8_complete_prefix("ab\xE4\xBD\xA0"), 5u);
   EXPECT_EQ(utf8_complete_prefix("\xF0\x9F\x98"), 0u);
-  EXPECT_EQ(utf8_complete_prefix("a\x80"), 2u);       // a lone continuation byte never becomes valid
-  EXPECT_EQ(utf8_complete_prefix("a\xE0\x80"), 3u);   // E0 80 is no beginning of anything
+  EXPECT_EQ(utf8_complete_prefix("a\x80"), 2u);      // a lone continuation byte never becomes valid
+  EXPECT_EQ(utf8_complete_prefix("a\xE0\x80"), 3u);  // E0 80 is no beginning of anything
   EXPECT_EQ(utf8_sanitize("a\xF0\x9F\x98"), "a\xEF\xBF\xBD");
   EXPECT_EQ(utf8_sanitize("\xC0\xAF"), "\xEF\xBF\xBD\xEF\xBF\xBD");
   EXPECT_TRUE(utf8_valid("日本"));

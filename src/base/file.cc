@@ -23,10 +23,15 @@ struct Descriptor {
 
 Error open_error(const std::string& path) {
   const int code = errno;
-  return {code == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo, cat("cannot open ", path, ": ", std::strerror(code)), {}, {}};
+  return {code == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo,
+          cat("cannot open ", path, ": ", std::strerror(code)),
+          {},
+          {}};
 }
 
-int64_t modified_ns(const struct stat& status) { return status.st_mtim.tv_sec * 1'000'000'000LL + status.st_mtim.tv_nsec; }
+int64_t modified_ns(const struct stat& status) {
+  return status.st_mtim.tv_sec * 1'000'000'000LL + status.st_mtim.tv_nsec;
+}
 
 }  // namespace
 
@@ -84,7 +89,8 @@ MappedFile::~MappedFile() {
 
 bool MappedFile::still_intact() const {
   struct stat status{};
-  return ::stat(path_.c_str(), &status) == 0 && static_cast<size_t>(status.st_size) == size_ && modified_ns(status) == modified_ns_;
+  return ::stat(path_.c_str(), &status) == 0 && static_cast<size_t>(status.st_size) == size_ &&
+         modified_ns(status) == modified_ns_;
 }
 
 void MappedFile::prefetch() const {

@@ -66,7 +66,8 @@ class LimitedDomReader {
     auto& members = *open.container->get_ptr<Json::object_t*>();
     if (members.size() < kLinearKeysMax) return members[key_];
     if (open.index.empty()) {
-      for (size_t i = 0; i < members.size(); ++i) open.index.emplace(members.begin()[static_cast<std::ptrdiff_t>(i)].first, i);
+      for (size_t i = 0; i < members.size(); ++i)
+        open.index.emplace(members.begin()[static_cast<std::ptrdiff_t>(i)].first, i);
     }
     const auto [found, is_new] = open.index.emplace(key_, members.size());
     if (is_new) static_cast<Json::object_t::Container&>(members).emplace_back(key_, nullptr);
@@ -103,7 +104,9 @@ template <class T, class Matches, class Get>
 Result<T> typed(const Json& object, std::string_view key, T fallback, const char* expected, Matches matches, Get get) {
   const Json* value = json_find(object, key);
   if (value == nullptr || value->is_null()) return fallback;
-  if (!matches(*value)) return invalid_argument(cat("'", key, "' must be ", expected, ", but is ", dump_json(*value).substr(0, 80)), std::string(key));
+  if (!matches(*value))
+    return invalid_argument(cat("'", key, "' must be ", expected, ", but is ", dump_json(*value).substr(0, 80)),
+                            std::string(key));
   return get(*value);
 }
 
@@ -111,14 +114,16 @@ Result<T> typed(const Json& object, std::string_view key, T fallback, const char
 
 Result<Json> parse_json(std::string_view text, const JsonLimits& limits) {
   if (text.size() > limits.bytes_max) {
-    return Error{ErrorCode::kTooLarge, cat("JSON text has ", text.size(), " bytes; the limit is ", limits.bytes_max), {}, {}};
+    return Error{
+        ErrorCode::kTooLarge, cat("JSON text has ", text.size(), " bytes; the limit is ", limits.bytes_max), {}, {}};
   }
   // No JSON text holds a zero byte; the library takes one for the end of its input.
   if (text.find('\0') != std::string_view::npos) return corrupt_data("not valid JSON: it holds a zero byte");
   LimitedDomReader reader(limits.depth_max);
   if (Json::sax_parse(text.begin(), text.end(), &reader)) return reader.take();
   if (reader.too_deep()) {
-    return Error{ErrorCode::kTooLarge, cat("JSON is nested deeper than the limit of ", limits.depth_max, " levels"), {}, {}};
+    return Error{
+        ErrorCode::kTooLarge, cat("JSON is nested deeper than the limit of ", limits.depth_max, " levels"), {}, {}};
   }
   return corrupt_data(cat("not valid JSON: ", reader.message()));
 }
@@ -138,11 +143,21 @@ void append_json_string(std::string& out, std::string_view text) {
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         if (byte < 0x20) {
           out += "\\u00";
@@ -168,22 +183,26 @@ Result<int64_t> json_int(const Json& object, std::string_view key, int64_t fallb
     if (v.is_number_float()) return std::abs(v.get<double>()) < 9e15 && std::floor(v.get<double>()) == v.get<double>();
     return v.is_number_integer();
   };
-  return typed<int64_t>(object, key, fallback, "an integer", is_integer, [](const Json& v) { return v.get<int64_t>(); });
+  return typed<int64_t>(object, key, fallback, "an integer", is_integer,
+                        [](const Json& v) { return v.get<int64_t>(); });
 }
 
 Result<double> json_number(const Json& object, std::string_view key, double fallback) {
-  return typed<double>(object, key, fallback, "a number", [](const Json& v) { return v.is_number(); },
-                       [](const Json& v) { return v.get<double>(); });
+  return typed<double>(
+      object, key, fallback, "a number", [](const Json& v) { return v.is_number(); },
+      [](const Json& v) { return v.get<double>(); });
 }
 
 Result<bool> json_bool(const Json& object, std::string_view key, bool fallback) {
-  return typed<bool>(object, key, fallback, "true or false", [](const Json& v) { return v.is_boolean(); },
-                     [](const Json& v) { return v.get<bool>(); });
+  return typed<bool>(
+      object, key, fallback, "true or false", [](const Json& v) { return v.is_boolean(); },
+      [](const Json& v) { return v.get<bool>(); });
 }
 
 Result<std::string> json_string(const Json& object, std::string_view key, std::string fallback) {
-  return typed<std::string>(object, key, std::move(fallback), "a string", [](const Json& v) { return v.is_string(); },
-                            [](const Json& v) { return v.get<std::string>(); });
+  return typed<std::string>(
+      object, key, std::move(fallback), "a string", [](const Json& v) { return v.is_string(); },
+      [](const Json& v) { return v.get<std::string>(); });
 }
 
 }  // namespace sluice

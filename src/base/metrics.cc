@@ -17,7 +17,8 @@ std::string number(double value) {
 
 }  // namespace
 
-Histogram::Histogram(std::vector<double> upper_bounds) : bounds_(std::move(upper_bounds)), buckets_(bounds_.size() + 1) {
+Histogram::Histogram(std::vector<double> upper_bounds)
+    : bounds_(std::move(upper_bounds)), buckets_(bounds_.size() + 1) {
   SLUICE_CHECK(std::is_sorted(bounds_.begin(), bounds_.end()));
 }
 
@@ -81,7 +82,8 @@ std::string MetricsRegistry::render() const {
     for (const auto& one : family->series) {
       const std::string braces = one->labels.empty() ? "" : '{' + one->labels + '}';
       if (!one->histogram) {
-        out += family->name + braces + ' ' + number(family->kind == "counter" ? one->counter.value() : one->gauge.value()) + '\n';
+        out += family->name + braces + ' ' +
+               number(family->kind == "counter" ? one->counter.value() : one->gauge.value()) + '\n';
         continue;
       }
       const Histogram& histogram = *one->histogram;

@@ -1,6 +1,6 @@
 #pragma once
-// Counters, gauges and histograms, rendered in Prometheus' text format (version 0.0.4). Recording is lock-free and may be
-// done by any thread; registering takes a lock and is done at start.
+// Counters, gauges and histograms, rendered in Prometheus' text format (version 0.0.4). Recording is lock-free and may
+// be done by any thread; registering takes a lock and is done at start.
 
 #include <atomic>
 #include <cstdint>
@@ -39,7 +39,9 @@ class Histogram {
   void observe(double value);
 
   const std::vector<double>& upper_bounds() const { return bounds_; }
-  uint64_t bucket_count(size_t bucket) const { return buckets_[bucket].load(std::memory_order_relaxed); }  // not cumulative
+  uint64_t bucket_count(size_t bucket) const {
+    return buckets_[bucket].load(std::memory_order_relaxed);
+  }  // not cumulative
   double sum() const { return sum_.value(); }
 
  private:
@@ -50,11 +52,12 @@ class Histogram {
 
 class MetricsRegistry {
  public:
-  // `labels` is the text between the braces, e.g. R"(code="200",method="GET")", or "". The same name and labels give the
-  // same object; references stay valid as long as the registry. A name has one kind and one help text.
+  // `labels` is the text between the braces, e.g. R"(code="200",method="GET")", or "". The same name and labels give
+  // the same object; references stay valid as long as the registry. A name has one kind and one help text.
   Counter& counter(std::string_view name, std::string_view help, std::string_view labels = "");
   Gauge& gauge(std::string_view name, std::string_view help, std::string_view labels = "");
-  Histogram& histogram(std::string_view name, std::string_view help, std::vector<double> upper_bounds, std::string_view labels = "");
+  Histogram& histogram(std::string_view name, std::string_view help, std::vector<double> upper_bounds,
+                       std::string_view labels = "");
 
   std::string render() const;
 

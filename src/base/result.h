@@ -98,7 +98,8 @@ class [[nodiscard]] Result<void> {
 #define SLUICE_CONCAT(a, b) SLUICE_CONCAT_INNER(a, b)
 
 // SLUICE_TRY(auto x, f()): x gets f()'s value, or the enclosing function returns f()'s error.
-#define SLUICE_TRY(declaration, expression) SLUICE_TRY_INNER(SLUICE_CONCAT(try_result_, __LINE__), declaration, expression)
+#define SLUICE_TRY(declaration, expression) \
+  SLUICE_TRY_INNER(SLUICE_CONCAT(try_result_, __LINE__), declaration, expression)
 #define SLUICE_TRY_INNER(result, declaration, expression) \
   auto result = (expression);                             \
   if (!result.ok()) return std::move(result).error();     \

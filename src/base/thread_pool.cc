@@ -32,14 +32,15 @@ void cpu_relax() {
 #endif
 }
 int64_t now_us() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 }  // namespace
 
-// One loop at a time. `ticket` packs the loop's number (high 32 bits) and how many tasks are left to take (low 32 bits).
-// A worker that wakes late finds no task left, or another number: its compare-exchange can never take a task of a new
-// loop with what it read of the old one.
+// One loop at a time. `ticket` packs the loop's number (high 32 bits) and how many tasks are left to take (low 32
+// bits). A worker that wakes late finds no task left, or another number: its compare-exchange can never take a task of
+// a new loop with what it read of the old one.
 struct ThreadPool::State {
   alignas(64) std::atomic<uint32_t> generation{0};  // futex word: rises with every loop and at the end
   alignas(64) std::atomic<uint64_t> ticket{0};
@@ -137,7 +138,8 @@ void ThreadPool::worker(int index) {
 
 int available_cpus() {
   cpu_set_t set;
-  int cpus = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : static_cast<int>(std::thread::hardware_concurrency());
+  int cpus = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
+                                                         : static_cast<int>(std::thread::hardware_concurrency());
   std::ifstream quota_file("/sys/fs/cgroup/cpu.max");
   std::string quota;
   double period = 0;

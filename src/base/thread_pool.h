@@ -36,7 +36,10 @@ class ThreadPool {
       for (int64_t task = 0; task < tasks; ++task) work(task, 0);
       return;
     }
-    run(tasks, [](const void* context, int64_t task, int thread) { (*static_cast<const Work*>(context))(task, thread); }, &work);
+    run(
+        tasks,
+        [](const void* context, int64_t task, int thread) { (*static_cast<const Work*>(context))(task, thread); },
+        &work);
   }
 
  private:

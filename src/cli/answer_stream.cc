@@ -43,8 +43,8 @@ class EventMailbox final : public api::GenerationSink {
 
 }  // namespace
 
-Result<Answer> wait_for_answer(api::Backend& backend, api::GenerateRequest request, const std::function<void(const std::string&)>& on_text,
-                               const std::atomic<bool>* stop) {
+Result<Answer> wait_for_answer(api::Backend& backend, api::GenerateRequest request,
+                               const std::function<void(const std::string&)>& on_text, const std::atomic<bool>* stop) {
   const auto mailbox = std::make_shared<EventMailbox>();
   const api::RequestId id = request.id;
   const Time::time_point start = Time::now();

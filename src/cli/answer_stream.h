@@ -20,9 +20,10 @@ struct Answer {
   double total_s = 0;
 };
 
-// Submits and waits. `on_text` is called on this thread with each piece of choice 0. When `stop` becomes true the request
-// is cancelled, and the answer so far is returned with FinishReason::kCancelled.
-Result<Answer> wait_for_answer(api::Backend& backend, api::GenerateRequest request, const std::function<void(const std::string&)>& on_text,
+// Submits and waits. `on_text` is called on this thread with each piece of choice 0. When `stop` becomes true the
+// request is cancelled, and the answer so far is returned with FinishReason::kCancelled.
+Result<Answer> wait_for_answer(api::Backend& backend, api::GenerateRequest request,
+                               const std::function<void(const std::string&)>& on_text,
                                const std::atomic<bool>* stop = nullptr);
 
 }  // namespace sluice::cli

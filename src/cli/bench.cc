@@ -1,5 +1,6 @@
 // sluice bench: the decoder's speed on this machine beside what its memory could give. Every figure is the median of
-// several runs, and is printed with its floor: the bytes one pass must read over the bandwidth measured in the same run.
+// several runs, and is printed with its floor: the bytes one pass must read over the bandwidth measured in the same
+// run.
 
 #include <algorithm>
 #include <charconv>
@@ -24,21 +25,24 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-Result<std::vector<int>> numbers(const std::vector<std::string>& words, std::vector<int> fallback, std::string_view flag) {
+Result<std::vector<int>> numbers(const std::vector<std::string>& words, std::vector<int> fallback,
+                                 std::string_view flag) {
   if (words.empty()) return fallback;
   std::vector<int> all;
   for (const std::string& word : words) {
     int value = 0;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
     if (error != std::errc() || end != word.data() + word.size() || value < 1) {
-      return invalid_argument(cat("--", flag, " must be a list of positive numbers, not '", word, "'"), std::string(flag));
+      return invalid_argument(cat("--", flag, " must be a list of positive numbers, not '", word, "'"),
+                              std::string(flag));
     }
     all.push_back(value);
   }
   return all;
 }
 
-// Bytes a second that all threads together read from memory: the best of a few passes over a buffer far beyond the caches.
+// Bytes a second that all threads together read from memory: the best of a few passes over a buffer far beyond the
+// caches.
 double read_bandwidth(ThreadPool& pool) {
   constexpr size_t kBytes = size_t{1} << 30;
   constexpr int64_t kPieces = 256;
@@ -80,7 +84,10 @@ class DecoderBench {
     std::vector<int32_t> positions, logits_rows;
     std::vector<model::SequenceRows> slices;
     for (int s = 0; s < sequences; ++s) {
-      slices.push_back({.first_row = static_cast<int>(tokens.size()), .rows = rows, .context = context, .blocks = tables_[static_cast<size_t>(s)].data()});
+      slices.push_back({.first_row = static_cast<int>(tokens.size()),
+                        .rows = rows,
+                        .context = context,
+                        .blocks = tables_[static_cast<size_t>(s)].data()});
       for (int r = 0; r < rows; ++r) {
         tokens.push_back(static_cast<model::TokenId>(philox4x32(1, draws_++)[0] % vocab_));
         positions.push_back(context + r);
@@ -88,7 +95,8 @@ class DecoderBench {
       logits_rows.push_back(static_cast<int32_t>(tokens.size()) - 1);
     }
     const Time::time_point start = Time::now();
-    const auto output = decoder_.run({.tokens = tokens, .positions = positions, .sequences = slices, .logits_rows = logits_rows});
+    const auto output =
+        decoder_.run({.tokens = tokens, .positions = positions, .sequences = slices, .logits_rows = logits_rows});
     if (!output.ok()) return output.error();
     return seconds_since(start);
   }
@@ -122,7 +130,11 @@ Result<int> run_bench(const CommandLine& line) {
   const size_t needed = decoder->cache_layout().block_bytes * static_cast<size_t>(blocks_each * most) +
                         model::activation_bytes(description.spec, rows_max, most);
   if (needed > model::available_memory()) {
-    return Error{ErrorCode::kResourceExhausted, cat("these measurements need ", format_bytes(needed), " besides the weights; ask for shorter prompts or smaller batches"), {}, {}};
+    return Error{ErrorCode::kResourceExhausted,
+                 cat("these measurements need ", format_bytes(needed),
+                     " besides the weights; ask for shorter prompts or smaller batches"),
+                 {},
+                 {}};
   }
   SLUICE_RETURN_IF_ERROR(decoder->reserve(blocks_each * most, rows_max, most));
   DecoderBench bench(*decoder, options.load.block_tokens, longest, most);
@@ -140,16 +152,24 @@ Result<int> run_bench(const CommandLine& line) {
                  {"read_bandwidth_bytes_per_s", bandwidth},
                  {"results", Json::array()}};
   if (!settings.json) {
-    std::printf("%s, %s, %d threads: weights %s, memory reads %.1f GB/s\n", files->name.c_str(), std::string(ops->name).c_str(), pool.threads(),
+    std::printf("%s, %s, %d threads: weights %s, memory reads %.1f GB/s\n", files->name.c_str(),
+                std::string(ops->name).c_str(), pool.threads(),
                 format_bytes(static_cast<uint64_t>(weight_bytes)).c_str(), bandwidth / 1e9);
   }
 
-  const auto record = [&](const std::string& what, int batch, int tokens, double seconds, int tokens_done, double floor_s) {
-    report["results"].push_back({{"test", what}, {"batch", batch}, {"tokens", tokens}, {"seconds", seconds},
-                                 {"tokens_per_s", tokens_done / seconds}, {"floor_s", floor_s}, {"of_bandwidth", floor_s / seconds}});
+  const auto record = [&](const std::string& what, int batch, int tokens, double seconds, int tokens_done,
+                          double floor_s) {
+    report["results"].push_back({{"test", what},
+                                 {"batch", batch},
+                                 {"tokens", tokens},
+                                 {"seconds", seconds},
+                                 {"tokens_per_s", tokens_done / seconds},
+                                 {"floor_s", floor_s},
+                                 {"of_bandwidth", floor_s / seconds}});
     if (settings.json) return;
     std::printf("%-8s batch %3d  %5d tokens  %10.1f tokens/s", what.c_str(), batch, tokens, tokens_done / seconds);
-    if (what == "decode") std::printf("   %5.1f GB/s, %3.0f %% of memory bandwidth", weight_bytes / seconds / 1e9, 100 * floor_s / seconds);
+    if (what == "decode")
+      std::printf("   %5.1f GB/s, %3.0f %% of memory bandwidth", weight_bytes / seconds / 1e9, 100 * floor_s / seconds);
     std::printf("\n");
     std::fflush(stdout);
   };

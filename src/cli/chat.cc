@@ -139,7 +139,8 @@ class Conversation {
     const std::vector<std::string> words = split(rest, ' ');
     if (words.size() == 2) {
       // The knobs' own parser knows types and bounds.
-      const auto parsed = parse_command_line({"chat", "--config", "/dev/null", "--" + words[0], words[1]}, [](const char*) -> const char* { return nullptr; });
+      const auto parsed = parse_command_line({"chat", "--config", "/dev/null", "--" + words[0], words[1]},
+                                             [](const char*) -> const char* { return nullptr; });
       if (!parsed.ok()) {
         std::printf("%s\n", parsed.error().message.c_str());
         return;
@@ -185,10 +186,13 @@ class Conversation {
     if (settings_.top_p >= 0) request.sampling.top_p = settings_.top_p;
     if (settings_.seed >= 0) request.sampling.seed = static_cast<uint64_t>(settings_.seed);
     g_interrupted = false;
-    auto answer = wait_for_answer(backend_, std::move(request), [](const std::string& piece) {
-      std::fputs(piece.c_str(), stdout);
-      std::fflush(stdout);
-    }, &g_interrupted);
+    auto answer = wait_for_answer(
+        backend_, std::move(request),
+        [](const std::string& piece) {
+          std::fputs(piece.c_str(), stdout);
+          std::fflush(stdout);
+        },
+        &g_interrupted);
     std::fputc('\n', stdout);
     if (!answer.ok()) {
       std::printf("error: %s\n", answer.error().message.c_str());

@@ -12,9 +12,9 @@ namespace sluice::cli {
 
 struct Command {
   std::string_view name;
-  std::string_view arguments;             // "MODEL [PROMPT]"
-  std::string_view summary;               // one line
-  std::string_view description;           // what --help of the command adds
+  std::string_view arguments;    // "MODEL [PROMPT]"
+  std::string_view summary;      // one line
+  std::string_view description;  // what --help of the command adds
   int arguments_min, arguments_max;
   Result<int> (*run)(const CommandLine& line);  // the process's exit status
 };
@@ -40,6 +40,7 @@ std::string_view version();
 // Settings → what local/ understands. kInvalidArgument names the flag.
 Result<local::LocalOptions> local_options(const std::string& model, const Settings& settings);
 // Loads with the memory plan and a progress bar on stderr (the plan only when `verbose`).
-Result<std::unique_ptr<local::LocalBackend>> load_backend(const CommandLine& line, MetricsRegistry& metrics, bool verbose);
+Result<std::unique_ptr<local::LocalBackend>> load_backend(const CommandLine& line, MetricsRegistry& metrics,
+                                                          bool verbose);
 
 }  // namespace sluice::cli

@@ -27,14 +27,21 @@ const std::vector<Command> kCommands = {
     {"serve", "MODEL", "serve a model over HTTP with OpenAI's API", kModelHelp, 1, 1, run_serve},
     {"chat", "MODEL", "talk to a model in the terminal",
      "Ctrl-C stops an answer, /help lists the commands, Ctrl-D ends.", 1, 1, run_chat},
-    {"generate", "MODEL [TEXT]", "continue a text once; TEXT is read from standard input when it is not given", kModelHelp, 1, 2, run_generate},
-    {"inspect", "MODEL", "show what a model is and the memory it would take, without loading it", kModelHelp, 1, 1, run_inspect},
-    {"bench", "MODEL", "measure prefill and decode beside this machine's memory bandwidth", kModelHelp, 1, 1, run_bench},
+    {"generate", "MODEL [TEXT]", "continue a text once; TEXT is read from standard input when it is not given",
+     kModelHelp, 1, 2, run_generate},
+    {"inspect", "MODEL", "show what a model is and the memory it would take, without loading it", kModelHelp, 1, 1,
+     run_inspect},
+    {"bench", "MODEL", "measure prefill and decode beside this machine's memory bandwidth", kModelHelp, 1, 1,
+     run_bench},
     {"tokenize", "PATH", "read a JSON array of texts on standard input, write a JSON array of id arrays",
-     "PATH is a tokenizer file, a model directory or a GGUF file. Plain text only, unless --special; --decode is the reverse.", 1, 1, run_tokenize},
+     "PATH is a tokenizer file, a model directory or a GGUF file. Plain text only, unless --special; --decode is the "
+     "reverse.",
+     1, 1, run_tokenize},
     {"render", "TEMPLATE", "read a JSON context on standard input, write the rendered chat template",
-     "The context holds messages, tools, add_generation_prompt and whatever else the template reads.", 1, 1, run_render},
-    {"completion", "SHELL", "print a completion script: bash, zsh or fish", "For bash: source <(sluice completion bash)", 1, 1, run_completion},
+     "The context holds messages, tools, add_generation_prompt and whatever else the template reads.", 1, 1,
+     run_render},
+    {"completion", "SHELL", "print a completion script: bash, zsh or fish",
+     "For bash: source <(sluice completion bash)", 1, 1, run_completion},
     {"man", "", "print the manual page", "sluice man | man -l -", 0, 0, run_man},
     {"version", "", "print the version", "", 0, 0, run_version},
 };
@@ -66,13 +73,18 @@ std::string bash_completion() {
   std::string choices;
   for (const Knob& knob : knobs()) {
     if (!knob.choices.empty()) {
-      choices += cat("    --", knob.name, ") COMPREPLY=($(compgen -W \"", join({knob.choices.begin(), knob.choices.end()}, " "), "\" -- \"$word\")); return ;;\n");
+      choices += cat("    --", knob.name, ") COMPREPLY=($(compgen -W \"",
+                     join({knob.choices.begin(), knob.choices.end()}, " "), "\" -- \"$word\")); return ;;\n");
     }
   }
-  return cat("_sluice() {\n  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} flags=\n  case $before in\n", choices,
-             "  esac\n  if [ \"$COMP_CWORD\" = 1 ]; then COMPREPLY=($(compgen -W \"", names, "\" -- \"$word\")); return; fi\n  case ${COMP_WORDS[1]} in\n",
-             cases, "  esac\n  case $word in\n    -*) COMPREPLY=($(compgen -W \"$flags\" -- \"$word\")) ;;\n    *) COMPREPLY=($(compgen -f -- \"$word\")) ;;\n  esac\n}\n",
-             "complete -o filenames -F _sluice sluice\n");
+  return cat(
+      "_sluice() {\n  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} flags=\n  case $before "
+      "in\n",
+      choices, "  esac\n  if [ \"$COMP_CWORD\" = 1 ]; then COMPREPLY=($(compgen -W \"", names,
+      "\" -- \"$word\")); return; fi\n  case ${COMP_WORDS[1]} in\n", cases,
+      "  esac\n  case $word in\n    -*) COMPREPLY=($(compgen -W \"$flags\" -- \"$word\")) ;;\n    *) "
+      "COMPREPLY=($(compgen -f -- \"$word\")) ;;\n  esac\n}\n",
+      "complete -o filenames -F _sluice sluice\n");
 }
 
 std::string fish_completion() {
@@ -105,18 +117,21 @@ const Command* find_command(std::string_view name) {
 }
 
 std::string program_help() {
-  std::string out = cat("Sluice ", version(), ": open language models, served.\n\nusage: sluice COMMAND [arguments] [flags]\n\n");
+  std::string out =
+      cat("Sluice ", version(), ": open language models, served.\n\nusage: sluice COMMAND [arguments] [flags]\n\n");
   for (const Command& command : kCommands) {
     std::string left = cat(command.name, command.arguments.empty() ? "" : " ", command.arguments);
     left.resize(std::max<size_t>(left.size(), 24), ' ');
     out += cat("  ", left, " ", command.summary, "\n");
   }
-  return out + "\n'sluice COMMAND --help' lists the flags. Every flag can also be set in sluice.yaml (max-concurrency: 8)\n"
-               "or in the environment (SLUICE_MAX_CONCURRENCY=8); a flag beats the environment, which beats the file.\n";
+  return out +
+         "\n'sluice COMMAND --help' lists the flags. Every flag can also be set in sluice.yaml (max-concurrency: 8)\n"
+         "or in the environment (SLUICE_MAX_CONCURRENCY=8); a flag beats the environment, which beats the file.\n";
 }
 
 std::string command_help(const Command& command) {
-  std::string out = cat("usage: sluice ", command.name, command.arguments.empty() ? "" : " ", command.arguments, " [flags]\n\n", command.summary, "\n");
+  std::string out = cat("usage: sluice ", command.name, command.arguments.empty() ? "" : " ", command.arguments,
+                        " [flags]\n\n", command.summary, "\n");
   if (!command.description.empty()) out += cat(command.description, "\n");
   out += "\nflags:\n";
   for (const Knob& knob : knobs()) {
@@ -143,19 +158,24 @@ Result<int> run_completion(const CommandLine& line) {
 }
 
 Result<int> run_man(const CommandLine&) {
-  std::string out = cat(".TH SLUICE 1 \"\" \"sluice ", version(), "\" \"User Commands\"\n.SH NAME\nsluice \\- serve open language models\n"
+  std::string out = cat(".TH SLUICE 1 \"\" \"sluice ", version(),
+                        "\" \"User Commands\"\n.SH NAME\nsluice \\- serve open language models\n"
                         ".SH SYNOPSIS\n.B sluice\n.I COMMAND\n[arguments] [flags]\n.SH COMMANDS\n");
   for (const Command& command : kCommands) {
-    out += cat(".TP\n.B sluice ", command.name, "\n.I ", troff(command.arguments), "\n", troff(command.summary), ". ", troff(command.description), "\n");
+    out += cat(".TP\n.B sluice ", command.name, "\n.I ", troff(command.arguments), "\n", troff(command.summary), ". ",
+               troff(command.description), "\n");
   }
   out += ".SH FLAGS\n";
   for (const Knob& knob : knobs()) {
-    out += cat(".TP\n.B ", troff(flag_text(knob)), "\n", troff(knob.help), troff(flag_note(knob)),
-               knob.commands.empty() ? "" : cat(". For:", troff(knob.commands.substr(0, knob.commands.size() - 1))), "\n");
+    out +=
+        cat(".TP\n.B ", troff(flag_text(knob)), "\n", troff(knob.help), troff(flag_note(knob)),
+            knob.commands.empty() ? "" : cat(". For:", troff(knob.commands.substr(0, knob.commands.size() - 1))), "\n");
   }
-  out += ".SH ENVIRONMENT\nEvery flag can be set as SLUICE_NAME, with underscores; SLUICE_CONFIG names the configuration file.\n"
-         ".SH FILES\n.TP\n.B sluice.yaml\nSettings, one name: value a line, read from the current directory.\n"
-         ".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage.\n";
+  out +=
+      ".SH ENVIRONMENT\nEvery flag can be set as SLUICE_NAME, with underscores; SLUICE_CONFIG names the configuration "
+      "file.\n"
+      ".SH FILES\n.TP\n.B sluice.yaml\nSettings, one name: value a line, read from the current directory.\n"
+      ".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage.\n";
   std::fputs(out.c_str(), stdout);
   return 0;
 }

@@ -39,8 +39,11 @@ Json describe(const checkpoint::ModelFiles& files, const model::ModelDescription
 
 Json describe_text(const local::ModelText& text) {
   Json eos = Json::array();
-  for (const text::TokenId id : text.eos) eos.push_back({{"id", id}, {"text", std::string(text.tokenizer->token_text(id))}});
-  return {{"vocab_size", text.tokenizer->vocab_size()}, {"end_tokens", eos}, {"chat_template", text.chat_template.has_value()}};
+  for (const text::TokenId id : text.eos)
+    eos.push_back({{"id", id}, {"text", std::string(text.tokenizer->token_text(id))}});
+  return {{"vocab_size", text.tokenizer->vocab_size()},
+          {"end_tokens", eos},
+          {"chat_template", text.chat_template.has_value()}};
 }
 
 }  // namespace
@@ -59,7 +62,8 @@ Result<int> run_inspect(const CommandLine& line) {
   } else {
     for (const auto& [key, value] : report.items()) {
       if (key == "memory_plan") continue;
-      std::printf("%-18s %s\n", key.c_str(), value.is_string() ? value.get<std::string>().c_str() : dump_json(value).c_str());
+      std::printf("%-18s %s\n", key.c_str(),
+                  value.is_string() ? value.get<std::string>().c_str() : dump_json(value).c_str());
     }
     std::printf("%s", plan.ok() ? model::format_plan(*plan).c_str() : (plan.error().message + "\n").c_str());
   }

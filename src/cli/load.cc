@@ -25,7 +25,8 @@ Result<std::vector<int>> parse_cpu_list(const std::string& text) {
       const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
       return error == std::errc() && end == word.data() + word.size();
     };
-    if (ends.size() > 2 || !parse(ends.front(), first) || !parse(ends.back(), last) || first < 0 || last < first || last > kCpuMax) {
+    if (ends.size() > 2 || !parse(ends.front(), first) || !parse(ends.back(), last) || first < 0 || last < first ||
+        last > kCpuMax) {
       return invalid_argument(cat("--cpu-affinity must look like 0-3,8, not '", text, "'"), "cpu-affinity");
     }
     for (int cpu = first; cpu <= last; ++cpu) cpus.push_back(cpu);
@@ -73,12 +74,13 @@ Result<local::LocalOptions> local_options(const std::string& model, const Settin
   options.load.kv_dtype = named_dtype(settings.kv_dtype);
   if (settings.quantize == "int8") options.load.weights.quantization = model::WeightQuantization::kInt8;
   if (settings.quantize == "int4") options.load.weights.quantization = model::WeightQuantization::kInt4;
-  options.memory = {.limit = settings.memory,
-                    .graph_memory_ratio = settings.graph_memory_ratio,
-                    .context = static_cast<int>(settings.context),
-                    .sequences_max = static_cast<int>(settings.max_concurrency),
-                    .step_rows_max = static_cast<int>(std::max(settings.chunk_tokens, settings.max_concurrency)),
-                    };
+  options.memory = {
+      .limit = settings.memory,
+      .graph_memory_ratio = settings.graph_memory_ratio,
+      .context = static_cast<int>(settings.context),
+      .sequences_max = static_cast<int>(settings.max_concurrency),
+      .step_rows_max = static_cast<int>(std::max(settings.chunk_tokens, settings.max_concurrency)),
+  };
   options.threads.threads = static_cast<int>(settings.threads);
   SLUICE_TRY(options.threads.cpus, parse_cpu_list(settings.cpu_affinity));
   options.kernels = settings.kernels;
@@ -87,14 +89,16 @@ Result<local::LocalOptions> local_options(const std::string& model, const Settin
   return options;
 }
 
-Result<std::unique_ptr<local::LocalBackend>> load_backend(const CommandLine& line, MetricsRegistry& metrics, bool verbose) {
+Result<std::unique_ptr<local::LocalBackend>> load_backend(const CommandLine& line, MetricsRegistry& metrics,
+                                                          bool verbose) {
   SLUICE_TRY(const local::LocalOptions options, local_options(line.arguments.front(), line.settings));
   ProgressBar bar;
   local::LoadingReport report;
   report.on_plan = [&](const model::ModelDescription& description, const model::MemoryPlan& plan) {
     if (!verbose) return;
-    std::fprintf(stderr, "%s: %s, %d layers, %s weights\n%s", options.model_path.c_str(), description.spec.architecture.c_str(),
-                 description.spec.layers, std::string(dtype_name(description.stored_dtype)).c_str(), format_plan(plan).c_str());
+    std::fprintf(stderr, "%s: %s, %d layers, %s weights\n%s", options.model_path.c_str(),
+                 description.spec.architecture.c_str(), description.spec.layers,
+                 std::string(dtype_name(description.stored_dtype)).c_str(), format_plan(plan).c_str());
   };
   report.on_progress = [&](size_t done, size_t total) { bar.show("loading", done, total); };
   return local::LocalBackend::load(options, metrics, report);

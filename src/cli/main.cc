@@ -27,7 +27,8 @@ int main(int argc, char** argv) {
   log::configure(*level, line->settings.log_format == "json" ? log::Format::kJson : log::Format::kText);
 
   const bool asks_help = line->help || line->command == "help";
-  const std::string topic = line->command == "help" && !line->arguments.empty() ? line->arguments.front() : line->command;
+  const std::string topic =
+      line->command == "help" && !line->arguments.empty() ? line->arguments.front() : line->command;
   const Command* command = find_command(topic);
   if (line->command.empty() || (asks_help && command == nullptr && topic == "help")) {
     std::fputs(program_help().c_str(), line->help || !line->command.empty() ? stdout : stderr);
@@ -37,8 +38,10 @@ int main(int argc, char** argv) {
     std::vector<std::string> names;
     for (const Command& known : commands()) names.emplace_back(known.name);
     const std::string nearest = nearest_name(topic, names);
-    return fail(invalid_argument(cat("unknown command '", topic, "'", nearest.empty() ? "" : cat("; did you mean '", nearest, "'?"),
-                                     " 'sluice --help' lists them")), 2);
+    return fail(invalid_argument(cat("unknown command '", topic, "'",
+                                     nearest.empty() ? "" : cat("; did you mean '", nearest, "'?"),
+                                     " 'sluice --help' lists them")),
+                2);
   }
   if (asks_help) {
     std::fputs(command_help(*command).c_str(), stdout);
@@ -46,7 +49,9 @@ int main(int argc, char** argv) {
   }
   const auto given = static_cast<int>(line->arguments.size());
   if (given < command->arguments_min || given > command->arguments_max) {
-    return fail(invalid_argument(cat("usage: sluice ", command->name, " ", command->arguments, " [flags]; 'sluice ", command->name, " --help' says more")), 2);
+    return fail(invalid_argument(cat("usage: sluice ", command->name, " ", command->arguments, " [flags]; 'sluice ",
+                                     command->name, " --help' says more")),
+                2);
   }
   const auto status = command->run(*line);
   if (!status.ok()) return fail(status.error(), status.error().code == ErrorCode::kInvalidArgument ? 2 : 1);

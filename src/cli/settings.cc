@@ -18,24 +18,53 @@ constexpr std::string_view kServe = " serve ";
 
 std::vector<Knob> make_knobs() {
   return {
-      {"served-model-name", &S::served_model_name, "NAME[,NAME]", "names clients may use for the model (default: its directory's name)", kServe},
-      {"dtype", &S::dtype, "TYPE", "type of unquantised weights; auto keeps the file's", kLoads, 0, 0, {"auto", "f32", "f16", "bf16"}},
+      {"served-model-name", &S::served_model_name, "NAME[,NAME]",
+       "names clients may use for the model (default: its directory's name)", kServe},
+      {"dtype",
+       &S::dtype,
+       "TYPE",
+       "type of unquantised weights; auto keeps the file's",
+       kLoads,
+       0,
+       0,
+       {"auto", "f32", "f16", "bf16"}},
       {"quantize", &S::quantize, "TYPE", "quantise the weights while loading", kLoads, 0, 0, {"none", "int8", "int4"}},
-      {"kv-dtype", &S::kv_dtype, "TYPE", "type of the key/value cache; auto follows the weights", kLoads, 0, 0, {"auto", "f32", "f16", "bf16", "int8"}},
-      {"chat-template", &S::chat_template, "FILE", "a Jinja chat template to use instead of the model's", " serve chat generate "},
+      {"kv-dtype",
+       &S::kv_dtype,
+       "TYPE",
+       "type of the key/value cache; auto follows the weights",
+       kLoads,
+       0,
+       0,
+       {"auto", "f32", "f16", "bf16", "int8"}},
+      {"chat-template", &S::chat_template, "FILE", "a Jinja chat template to use instead of the model's",
+       " serve chat generate "},
       {"memory", &S::memory, "BYTES", "memory to stay within, e.g. 8GiB (default: what is free)", kLoads},
-      {"graph-memory-ratio", &S::graph_memory_ratio, "SHARE", "share of the memory left by the weights that the KV cache and prefix index get", kLoads, 0.01, 1},
-      {"context", &S::context, "TOKENS", "longest prompt and answer together (default: the model's, or what fits)", kLoads, 0, 1 << 28},
+      {"graph-memory-ratio", &S::graph_memory_ratio, "SHARE",
+       "share of the memory left by the weights that the KV cache and prefix index get", kLoads, 0.01, 1},
+      {"context", &S::context, "TOKENS", "longest prompt and answer together (default: the model's, or what fits)",
+       kLoads, 0, 1 << 28},
       {"max-concurrency", &S::max_concurrency, "N", "sequences computed at the same time", kLoads, 1, 4096},
-      {"chunk-tokens", &S::chunk_tokens, "N", "most tokens in one step; long prompts are computed in chunks", kLoads, 16, 65536},
+      {"chunk-tokens", &S::chunk_tokens, "N", "most tokens in one step; long prompts are computed in chunks", kLoads,
+       16, 65536},
       {"queue-max", &S::queue_max, "N", "requests that may wait; more are answered 429", kServe, 1, 1 << 20},
-      {"prefix-cache", &S::prefix_cache, "", "reuse the cache of prompts that begin alike (--no-prefix-cache: do not)", kRuns},
+      {"prefix-cache", &S::prefix_cache, "", "reuse the cache of prompts that begin alike (--no-prefix-cache: do not)",
+       kRuns},
       {"threads", &S::threads, "N", "compute threads (default: the CPUs this process may use)", kRuns, 0, 1024},
       {"cpu-affinity", &S::cpu_affinity, "LIST", "pin compute threads to these CPUs, e.g. 0-3,8", kRuns},
-      {"kernels", &S::kernels, "NAME", "pin one kernel implementation: ref, avx2, avx512 (default: the fastest here)", kRuns},
+      {"kernels", &S::kernels, "NAME", "pin one kernel implementation: ref, avx2, avx512 (default: the fastest here)",
+       kRuns},
       {"host", &S::host, "ADDRESS", "address to listen on", kServe},
       {"port", &S::port, "N", "port to listen on; 0 takes a free one", kServe, 0, 65535},
-      {"api-key", &S::api_key, "KEY[,KEY]", "accept only requests that carry one of these keys", kServe, 0, 0, {}, true},
+      {"api-key",
+       &S::api_key,
+       "KEY[,KEY]",
+       "accept only requests that carry one of these keys",
+       kServe,
+       0,
+       0,
+       {},
+       true},
       {"api-key-file", &S::api_key_file, "FILE", "further keys, one a line", kServe},
       {"tls-cert", &S::tls_cert, "FILE", "certificate chain (PEM): serve HTTPS", kServe},
       {"tls-key", &S::tls_key, "FILE", "private key (PEM) of the certificate", kServe},
@@ -43,7 +72,8 @@ std::vector<Knob> make_knobs() {
       {"io-threads", &S::io_threads, "N", "threads that speak HTTP", kServe, 1, 64},
       {"body-max", &S::body_max, "BYTES", "largest request body", kServe},
       {"connections-max", &S::connections_max, "N", "connections open at the same time", kServe, 1, 1 << 20},
-      {"drain-timeout", &S::drain_timeout, "SECONDS", "after SIGTERM, how long running requests may take to finish", kServe, 0, 3600},
+      {"drain-timeout", &S::drain_timeout, "SECONDS", "after SIGTERM, how long running requests may take to finish",
+       kServe, 0, 3600},
       {"temperature", &S::temperature, "T", "0 is greedy (default: the model's own)", " chat generate ", -1, 100},
       {"top-p", &S::top_p, "P", "sample from the most likely tokens that make up this share", " chat generate ", -1, 1},
       {"max-tokens", &S::max_tokens, "N", "longest answer", " chat generate ", 1, 1 << 28},
@@ -53,9 +83,17 @@ std::vector<Knob> make_knobs() {
       {"batch", &S::batch, "N[,N]", "numbers of sequences to decode at the same time (default 1,4,16)", " bench "},
       {"repeat", &S::repeat, "N", "measurements of each figure; the median is printed", " bench ", 1, 100},
       {"json", &S::json, "", "print JSON", " inspect bench generate "},
-      {"special", &S::special, "", "add bos/eos as the model does, and recognise special tokens in the text", " tokenize "},
+      {"special", &S::special, "", "add bos/eos as the model does, and recognise special tokens in the text",
+       " tokenize "},
       {"decode", &S::decode, "", "read arrays of ids and write texts", " tokenize "},
-      {"log-level", &S::log_level, "LEVEL", "least important message to log", "", 0, 0, {"debug", "info", "warn", "error", "off"}},
+      {"log-level",
+       &S::log_level,
+       "LEVEL",
+       "least important message to log",
+       "",
+       0,
+       0,
+       {"debug", "info", "warn", "error", "off"}},
       {"log-format", &S::log_format, "FORMAT", "form of log lines on stderr", "", 0, 0, {"text", "json"}},
       {"config", &S::config, "FILE", "read settings from FILE (default: sluice.yaml, when it is there)", ""},
   };
@@ -68,14 +106,16 @@ bool parse_whole(std::string_view text, Number* number) {
 }
 
 Error bad_value(const Knob& knob, std::string_view source, std::string_view text, const std::string& expected) {
-  return invalid_argument(cat(source, " must be ", expected, knob.secret ? "" : cat(", not '", text, "'")), std::string(knob.name));
+  return invalid_argument(cat(source, " must be ", expected, knob.secret ? "" : cat(", not '", text, "'")),
+                          std::string(knob.name));
 }
 
 template <class Number>
 Result<void> set_number(const Knob& knob, std::string_view source, std::string_view text, Number* number) {
   Number value{};
   const std::string range = knob.max > knob.min ? cat(" from ", knob.min, " to ", knob.max) : "";
-  if (!parse_whole(text, &value) || (knob.max > knob.min && !(static_cast<double>(value) >= knob.min && static_cast<double>(value) <= knob.max))) {
+  if (!parse_whole(text, &value) ||
+      (knob.max > knob.min && !(static_cast<double>(value) >= knob.min && static_cast<double>(value) <= knob.max))) {
     return bad_value(knob, source, text, cat(std::is_integral_v<Number> ? "a whole number" : "a number", range));
   }
   *number = value;
@@ -84,16 +124,21 @@ Result<void> set_number(const Knob& knob, std::string_view source, std::string_v
 
 // Sets one knob from text; `source` is how a message calls it: "--port", "SLUICE_PORT", "sluice.yaml: port".
 // A list replaces what a weaker source said, and grows when `append` (the flag given again).
-Result<void> set_text(const Knob& knob, std::string_view source, std::string_view text, bool append, Settings& settings) {
-  if (const auto* field = std::get_if<int64_t S::*>(&knob.field)) return set_number(knob, source, text, &(settings.**field));
-  if (const auto* field = std::get_if<double S::*>(&knob.field)) return set_number(knob, source, text, &(settings.**field));
+Result<void> set_text(const Knob& knob, std::string_view source, std::string_view text, bool append,
+                      Settings& settings) {
+  if (const auto* field = std::get_if<int64_t S::*>(&knob.field))
+    return set_number(knob, source, text, &(settings.**field));
+  if (const auto* field = std::get_if<double S::*>(&knob.field))
+    return set_number(knob, source, text, &(settings.**field));
   if (const auto* field = std::get_if<uint64_t S::*>(&knob.field)) {
-    return parse_bytes(text, &(settings.**field)) ? Result<void>() : bad_value(knob, source, text, "a size such as 512MiB or 8GiB");
+    return parse_bytes(text, &(settings.**field)) ? Result<void>()
+                                                  : bad_value(knob, source, text, "a size such as 512MiB or 8GiB");
   }
   if (const auto* field = std::get_if<bool S::*>(&knob.field)) {
     const bool yes = text == "true" || text == "1" || text == "yes" || text == "on";
-    if (!yes && text != "false" && text != "0" && text != "no" && text != "off") return bad_value(knob, source, text, "true or false");
-    settings.**field = yes;
+    if (!yes && text != "false" && text != "0" && text != "no" && text != "off")
+      return bad_value(knob, source, text, "true or false");
+    settings.** field = yes;
     return {};
   }
   if (const auto* field = std::get_if<std::vector<std::string> S::*>(&knob.field)) {
@@ -125,7 +170,9 @@ Error unknown_name(std::string_view kind, std::string_view name) {
   std::vector<std::string> names;
   for (const Knob& knob : knobs()) names.emplace_back(knob.name);
   const std::string nearest = nearest_name(name, names);
-  return invalid_argument(cat("unknown ", kind, " '", name, "'", nearest.empty() ? "" : cat("; did you mean '", nearest, "'?")), std::string(name));
+  return invalid_argument(
+      cat("unknown ", kind, " '", name, "'", nearest.empty() ? "" : cat("; did you mean '", nearest, "'?")),
+      std::string(name));
 }
 
 std::string environment_name(std::string_view name) {
@@ -147,11 +194,13 @@ Result<void> read_file_settings(const std::string& path, Settings& settings) {
     if (value.is_array()) {
       bool first = true;
       for (const Json& item : value) {
-        SLUICE_RETURN_IF_ERROR(set_text(*knob, source, item.is_string() ? item.get<std::string>() : dump_json(item), !first, settings));
+        SLUICE_RETURN_IF_ERROR(
+            set_text(*knob, source, item.is_string() ? item.get<std::string>() : dump_json(item), !first, settings));
         first = false;
       }
     } else if (!value.is_null()) {
-      SLUICE_RETURN_IF_ERROR(set_text(*knob, source, value.is_string() ? value.get<std::string>() : dump_json(value), false, settings));
+      SLUICE_RETURN_IF_ERROR(
+          set_text(*knob, source, value.is_string() ? value.get<std::string>() : dump_json(value), false, settings));
     }
   }
   return {};
@@ -205,7 +254,8 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& words, co
     const bool is_switch = std::holds_alternative<bool S::*>(knob->field);
     if (negated && (!is_switch || equals != std::string::npos)) return unknown_name("flag", name);
     if (!line.command.empty() && !applies_to(*knob, line.command)) {
-      return invalid_argument(cat("--", knob->name, " means nothing to 'sluice ", line.command, "'"), std::string(knob->name));
+      return invalid_argument(cat("--", knob->name, " means nothing to 'sluice ", line.command, "'"),
+                              std::string(knob->name));
     }
     std::string value;
     if (equals != std::string::npos) {

@@ -1,6 +1,6 @@
 #pragma once
-// Every knob of the program, declared once (settings.cc): name, type, default, bounds, help. From that one list come the
-// command line, the environment (SLUICE_MAX_CONCURRENCY), sluice.yaml, --help, the man page and shell completion.
+// Every knob of the program, declared once (settings.cc): name, type, default, bounds, help. From that one list come
+// the command line, the environment (SLUICE_MAX_CONCURRENCY), sluice.yaml, --help, the man page and shell completion.
 // A flag beats the environment, which beats the file, which beats the default.
 
 #include <cstdint>
@@ -65,16 +65,16 @@ struct Settings {
 };
 
 struct Knob {
-  using Field = std::variant<std::string Settings::*, int64_t Settings::*, double Settings::*, bool Settings::*, uint64_t Settings::*,
-                             std::vector<std::string> Settings::*>;
-  std::string_view name;      // "max-concurrency"
-  Field field;                // uint64_t: bytes ("8GiB"); a list: comma-separated, or the flag again
-  std::string_view value;     // what to print for the value in --help: "N", "FILE"; "" for a switch
+  using Field = std::variant<std::string Settings::*, int64_t Settings::*, double Settings::*, bool Settings::*,
+                             uint64_t Settings::*, std::vector<std::string> Settings::*>;
+  std::string_view name;   // "max-concurrency"
+  Field field;             // uint64_t: bytes ("8GiB"); a list: comma-separated, or the flag again
+  std::string_view value;  // what to print for the value in --help: "N", "FILE"; "" for a switch
   std::string_view help;
   std::string_view commands;  // " serve chat ": where it means something; "" everywhere
   double min = 0, max = 0;    // of numbers, when max > min
   std::vector<std::string_view> choices;
-  bool secret = false;        // never printed
+  bool secret = false;  // never printed
 };
 
 const std::vector<Knob>& knobs();

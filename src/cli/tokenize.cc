@@ -16,11 +16,8 @@ namespace {
 Result<Json> read_standard_input() { return parse_json(std::string(std::istreambuf_iterator<char>(std::cin), {})); }
 
 Result<std::unique_ptr<text::Tokenizer>> open_tokenizer(const std::string& path) {
-  if (path.ends_with(".json")) {
-    SLUICE_TRY(const std::string json, read_file(path));
-    return text::Tokenizer::from_json(json);
-  }
   if (is_directory(path)) return text::Tokenizer::from_directory(path);
+  if (!path.ends_with(".gguf")) return text::Tokenizer::from_file(path);
   SLUICE_TRY(const checkpoint::GgufFile gguf, checkpoint::open_gguf(path));
   checkpoint::ModelFiles files;
   files.kind = checkpoint::ModelKind::kGguf;

@@ -12,7 +12,8 @@ Result<std::string> final_text(const Json& messages) {
   const Json* content = json_find(messages.back(), "content");
   if (content != nullptr && content->is_string()) return content->get<std::string>();
   if (content != nullptr && content->is_array() && !content->empty()) {
-    if (const Json* text = json_find(content->back(), "text"); text != nullptr && text->is_string()) return text->get<std::string>();
+    if (const Json* text = json_find(content->back(), "text"); text != nullptr && text->is_string())
+      return text->get<std::string>();
   }
   return invalid_argument("continue_final_message: the last message has no text to continue", "messages");
 }
@@ -25,12 +26,15 @@ PromptBuilder::PromptBuilder(const text::Tokenizer& tokenizer, std::optional<tex
 
 Result<std::string> PromptBuilder::render(const api::ChatPrompt& prompt) const {
   if (!chat_template_) {
-    return invalid_argument("this model has no chat template: use /v1/completions with a text prompt, or start with --chat-template FILE",
-                            "messages");
+    return invalid_argument(
+        "this model has no chat template: use /v1/completions with a text prompt, or start with --chat-template FILE",
+        "messages");
   }
-  if (prompt.messages == nullptr || !prompt.messages->is_array()) return invalid_argument("messages must be an array", "messages");
+  if (prompt.messages == nullptr || !prompt.messages->is_array())
+    return invalid_argument("messages must be an array", "messages");
   if (prompt.continue_final_message && prompt.add_generation_prompt) {
-    return invalid_argument("continue_final_message and add_generation_prompt exclude each other", "continue_final_message");
+    return invalid_argument("continue_final_message and add_generation_prompt exclude each other",
+                            "continue_final_message");
   }
   Json variables = Json::object();
   for (const auto& [name, token] : special_tokens_) variables[name] = token;
@@ -48,10 +52,12 @@ Result<std::string> PromptBuilder::render(const api::ChatPrompt& prompt) const {
   const std::string_view kept = trim(last);
   const size_t found = text.rfind(kept);
   if (kept.empty() || found == std::string::npos) {
-    return invalid_argument("continue_final_message: the chat template does not print the last message as it is, so it cannot be continued",
-                            "continue_final_message");
+    return invalid_argument(
+        "continue_final_message: the chat template does not print the last message as it is, so it cannot be continued",
+        "continue_final_message");
   }
-  // Cut what the template wrote after it (end-of-turn tokens); the message's own trailing white space counts as its text.
+  // Cut what the template wrote after it (end-of-turn tokens); the message's own trailing white space counts as its
+  // text.
   const std::string_view tail = std::string_view(last).substr(last.find(kept) + kept.size());
   const bool tail_printed = std::string_view(text).substr(found + kept.size()).starts_with(tail);
   text.resize(found + kept.size() + (tail_printed ? tail.size() : 0));
@@ -69,7 +75,8 @@ Result<std::vector<text::TokenId>> PromptBuilder::tokens(const api::Prompt& prom
   const auto& ids = std::get<api::TokenPrompt>(prompt).ids;
   for (const text::TokenId id : ids) {
     if (id < 0 || id >= tokenizer_.vocab_size()) {
-      return invalid_argument(cat("token id ", id, " is outside the vocabulary of ", tokenizer_.vocab_size()), "prompt");
+      return invalid_argument(cat("token id ", id, " is outside the vocabulary of ", tokenizer_.vocab_size()),
+                              "prompt");
     }
   }
   return ids;

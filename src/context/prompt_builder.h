@@ -23,8 +23,8 @@ class PromptBuilder {
   // The text a conversation becomes. kInvalidArgument without a template, or with the template's own complaint.
   Result<std::string> render(const api::ChatPrompt& prompt) const;
 
-  // Ids of any prompt. A rendered conversation is encoded without bos (the template writes what it wants) and with special
-  // tokens recognised, as transformers' apply_chat_template does.
+  // Ids of any prompt. A rendered conversation is encoded without bos (the template writes what it wants) and with
+  // special tokens recognised, as transformers' apply_chat_template does.
   Result<std::vector<text::TokenId>> tokens(const api::Prompt& prompt) const;
 
  private:

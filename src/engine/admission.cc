@@ -53,13 +53,16 @@ Result<void> Admission::check_tokens(std::span<const TokenId> tokens, int room, 
   if (needed > static_cast<size_t>(context_max_)) return too_long(context_max_, tokens.size(), param);
   if (needed > static_cast<size_t>(cache_tokens_)) {
     Error error = too_long(cache_tokens_, tokens.size(), param);
-    error.message += " (The model itself allows more: its key/value cache is too small here. Start the server with more memory for it.)";
+    error.message +=
+        " (The model itself allows more: its key/value cache is too small here. Start the server with more memory for "
+        "it.)";
     return error;
   }
   for (const TokenId id : tokens) {
     if (id < 0 || id >= vocab_size_) {
-      return invalid_argument(cat("Token ", id, " is not in the vocabulary; the model's tokens are 0 to ", vocab_size_ - 1, "."),
-                              std::string(param));
+      return invalid_argument(
+          cat("Token ", id, " is not in the vocabulary; the model's tokens are 0 to ", vocab_size_ - 1, "."),
+          std::string(param));
     }
   }
   return {};
@@ -69,10 +72,12 @@ Result<std::unique_ptr<Request>> Admission::accept(EngineRequest request) const 
   SLUICE_CHECK(request.sink != nullptr);
   SLUICE_RETURN_IF_ERROR(check_tokens(request.prompt, 1, request.prompt_param));
   if (request.choices < 1 || request.choices > options_.choices_max) {
-    return invalid_argument(cat("n must be between 1 and ", options_.choices_max, ", but is ", request.choices, "."), "n");
+    return invalid_argument(cat("n must be between 1 and ", options_.choices_max, ", but is ", request.choices, "."),
+                            "n");
   }
   auto accepted = std::make_unique<Request>();
-  SLUICE_TRY(accepted->settings, resolve_sampling(request.sampling, options_.sampling_defaults, options_.eos, vocab_size_));
+  SLUICE_TRY(accepted->settings,
+             resolve_sampling(request.sampling, options_.sampling_defaults, options_.eos, vocab_size_));
   const SamplingSettings& settings = accepted->settings;
   accepted->id = request.id;
   accepted->priority = request.priority;
@@ -105,7 +110,8 @@ Result<std::unique_ptr<Request>> Admission::accept(EngineRequest request) const 
 Result<std::unique_ptr<Request>> Admission::accept(EngineEmbedRequest request) const {
   SLUICE_CHECK(request.done != nullptr);
   if (request.inputs.empty() || request.inputs.size() > static_cast<size_t>(options_.inputs_max)) {
-    return invalid_argument(cat("input must have 1 to ", options_.inputs_max, " entries, but has ", request.inputs.size(), "."), "input");
+    return invalid_argument(
+        cat("input must have 1 to ", options_.inputs_max, " entries, but has ", request.inputs.size(), "."), "input");
   }
   auto accepted = std::make_unique<Request>();
   accepted->id = request.id;
@@ -125,8 +131,8 @@ Result<std::unique_ptr<Request>> Admission::accept(EngineEmbedRequest request) c
     accepted->usage.prompt_tokens += sequence->prompt_tokens;
     accepted->sequences.push_back(std::move(sequence));
   }
-  accepted->embed = std::make_unique<EmbedJob>(EmbedJob{
-      request.pooling, request.normalize, std::move(request.done), std::vector<std::vector<float>>(request.inputs.size())});
+  accepted->embed = std::make_unique<EmbedJob>(EmbedJob{request.pooling, request.normalize, std::move(request.done),
+                                                        std::vector<std::vector<float>>(request.inputs.size())});
   return accepted;
 }
 

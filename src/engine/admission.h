@@ -15,8 +15,8 @@ namespace sluice::engine {
 class Admission {
  public:
   // Everything given must outlive it. `block_tokens`: of the model's cache.
-  Admission(const EngineOptions& options, const model::ModelTraits& traits, int block_tokens, const text::Tokenizer& tokenizer,
-            const Clock& clock);
+  Admission(const EngineOptions& options, const model::ModelTraits& traits, int block_tokens,
+            const text::Tokenizer& tokenizer, const Clock& clock);
 
   // kInvalidArgument names the parameter; reason "context_length_exceeded" for a prompt that can never fit.
   Result<std::unique_ptr<Request>> accept(EngineRequest request) const;

@@ -14,7 +14,8 @@ std::string bytes_of(const text::Tokenizer& tokenizer, TokenId id) {
 
 }  // namespace
 
-Answer::Answer(const text::Tokenizer& tokenizer, const SamplingSettings& settings, std::span<const TokenId> prompt, int tokens_max)
+Answer::Answer(const text::Tokenizer& tokenizer, const SamplingSettings& settings, std::span<const TokenId> prompt,
+               int tokens_max)
     : tokenizer_(tokenizer),
       settings_(settings),
       tokens_max_(tokens_max),
@@ -42,7 +43,8 @@ api::TokenDelta Answer::push(const Sample& sample) {
   return delta;
 }
 
-api::TokenLogprob describe(const text::Tokenizer& tokenizer, TokenId id, float logprob, const std::vector<TokenScore>& top) {
+api::TokenLogprob describe(const text::Tokenizer& tokenizer, TokenId id, float logprob,
+                           const std::vector<TokenScore>& top) {
   api::TokenLogprob described{.id = id, .bytes = bytes_of(tokenizer, id), .logprob = logprob};
   for (const TokenScore& one : top) described.top.push_back({one.id, bytes_of(tokenizer, one.id), one.logprob});
   return described;

@@ -16,7 +16,8 @@ namespace sluice::engine {
 class Answer {
  public:
   // `tokens_max` ≥ 1: after so many tokens the answer ends with kLength.
-  Answer(const text::Tokenizer& tokenizer, const SamplingSettings& settings, std::span<const TokenId> prompt, int tokens_max);
+  Answer(const text::Tokenizer& tokenizer, const SamplingSettings& settings, std::span<const TokenId> prompt,
+         int tokens_max);
 
   // The next delta; its `finish` is set when the answer has ended, and then no more may be pushed. End tokens and stop
   // strings end it without being printed; text that may become a stop string is held back.
@@ -34,6 +35,7 @@ class Answer {
 };
 
 // A score as clients read it. `id` may lie behind the tokenizer's vocabulary (a padded model): then without bytes.
-api::TokenLogprob describe(const text::Tokenizer& tokenizer, TokenId id, float logprob, const std::vector<TokenScore>& top);
+api::TokenLogprob describe(const text::Tokenizer& tokenizer, TokenId id, float logprob,
+                           const std::vector<TokenScore>& top);
 
 }  // namespace sluice::engine

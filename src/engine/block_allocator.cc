@@ -59,12 +59,15 @@ void BlockAllocator::set_indexed(BlockId block, bool indexed) {
 
 Result<void> BlockAllocator::audit(std::span<const int> users) const {
   SLUICE_CHECK(users.size() == blocks_.size());
-  const auto broken = [](const auto&... parts) { return Error{ErrorCode::kInternal, cat("block allocator: ", parts...), {}, {}}; };
+  const auto broken = [](const auto&... parts) {
+    return Error{ErrorCode::kInternal, cat("block allocator: ", parts...), {}, {}};
+  };
   int idle = 0, free = 0;
   for (BlockId block = 0; block < capacity(); ++block) {
     const Block& state = at(block);
     if (state.users != users[static_cast<size_t>(block)]) {
-      return broken("block ", block, " counts ", state.users, " users, the tables hold it ", users[static_cast<size_t>(block)], " times");
+      return broken("block ", block, " counts ", state.users, " users, the tables hold it ",
+                    users[static_cast<size_t>(block)], " times");
     }
     if (state.users == 0) ++(state.indexed ? idle : free);
   }
@@ -72,7 +75,8 @@ Result<void> BlockAllocator::audit(std::span<const int> users) const {
   if (free != this->free()) return broken("has ", this->free(), " blocks on the free list of ", free);
   std::vector<bool> seen(blocks_.size());
   for (const BlockId block : free_) {
-    if (!is_free(block) || seen[static_cast<size_t>(block)]) return broken("block ", block, " is wrongly on the free list");
+    if (!is_free(block) || seen[static_cast<size_t>(block)])
+      return broken("block ", block, " is wrongly on the free list");
     seen[static_cast<size_t>(block)] = true;
   }
   return {};

@@ -17,7 +17,8 @@ RadixPrefixIndex::Match CacheBlocks::match(const BlockTable& table, const Prefix
   const int from = table.indexed * block_tokens_;
   if (!prefix_index_ || limit <= from) return {.cursor = table.cursor};
   SLUICE_CHECK(limit <= static_cast<int>(key.tokens.size()));
-  return index_.match(key.salt, table.cursor, key.tokens.subspan(static_cast<size_t>(from), static_cast<size_t>(limit - from)));
+  return index_.match(key.salt, table.cursor,
+                      key.tokens.subspan(static_cast<size_t>(from), static_cast<size_t>(limit - from)));
 }
 
 Reuse CacheBlocks::lookup(const PrefixKey& key, int limit) const {
@@ -90,7 +91,8 @@ void CacheBlocks::commit(BlockTable& table, const PrefixKey& key, int computed, 
   for (; (table.indexed + 1) * block_tokens_ <= computed; ++table.indexed) {
     const auto position = static_cast<size_t>(table.indexed);
     BlockId& own = table.blocks[position];
-    const auto [cursor, block] = index_.insert_full(key.salt, table.cursor, key.tokens.subspan(position * length, length), own);
+    const auto [cursor, block] =
+        index_.insert_full(key.salt, table.cursor, key.tokens.subspan(position * length, length), own);
     if (block != own) {
       allocator_.retain(block);
       allocator_.release(own);
@@ -101,7 +103,8 @@ void CacheBlocks::commit(BlockTable& table, const PrefixKey& key, int computed, 
   const int rest = computed - table.indexed * block_tokens_;
   if (!tail || rest == 0) return;
   const auto position = static_cast<size_t>(table.indexed);
-  index_.insert_partial(key.salt, table.cursor, key.tokens.subspan(position * length, static_cast<size_t>(rest)), table.blocks[position]);
+  index_.insert_partial(key.salt, table.cursor, key.tokens.subspan(position * length, static_cast<size_t>(rest)),
+                        table.blocks[position]);
 }
 
 void CacheBlocks::release(BlockTable& table, const PrefixKey& key) {
@@ -115,7 +118,8 @@ void CacheBlocks::discard(BlockTable& table) {
 }
 
 int CacheBlocks::releasable(const BlockTable& table) const {
-  return static_cast<int>(std::count_if(table.blocks.begin(), table.blocks.end(), [&](BlockId block) { return allocator_.users(block) == 1; }));
+  return static_cast<int>(std::count_if(table.blocks.begin(), table.blocks.end(),
+                                        [&](BlockId block) { return allocator_.users(block) == 1; }));
 }
 
 Result<void> CacheBlocks::audit(std::span<const BlockTable* const> tables) const {

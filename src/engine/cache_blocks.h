@@ -1,7 +1,7 @@
 #pragma once
 // CacheBlocks gives sequences their blocks of the key/value cache: the allocator and the prefix index together.
-// A sequence's block table holds its tokens 0 … n in order; full blocks may be shared with others, the last one is its own.
-// Owned by the engine thread.
+// A sequence's block table holds its tokens 0 … n in order; full blocks may be shared with others, the last one is its
+// own. Owned by the engine thread.
 
 #include <span>
 #include <string_view>
@@ -22,16 +22,16 @@ struct PrefixKey {
 
 struct BlockTable {
   std::vector<BlockId> blocks;
-  int computed = 0;                            // tokens whose keys and values are in the blocks
-  int indexed = 0;                             // blocks, from the front, that the index knows
-  RadixPrefixIndex::Cursor cursor = nullptr;   // the node of the last of them
+  int computed = 0;                           // tokens whose keys and values are in the blocks
+  int indexed = 0;                            // blocks, from the front, that the index knows
+  RadixPrefixIndex::Cursor cursor = nullptr;  // the node of the last of them
 };
 
 // What a table could take from the index now.
 struct Reuse {
-  int full_blocks = 0;      // shared
-  int idle_blocks = 0;      // of them, that no sequence uses yet
-  int partial_tokens = 0;   // copied from one more block
+  int full_blocks = 0;        // shared
+  int idle_blocks = 0;        // of them, that no sequence uses yet
+  int partial_tokens = 0;     // copied from one more block
   bool partial_idle = false;  // that block is used by no sequence
 };
 

@@ -15,8 +15,9 @@ constexpr std::chrono::milliseconds kIdleBeforeAudit{100};
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<model::LanguageModel> model, const text::Tokenizer& tokenizer,
-                                               EngineOptions options, MetricsRegistry& metrics, const Clock& clock) {
+Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<model::LanguageModel> model,
+                                               const text::Tokenizer& tokenizer, EngineOptions options,
+                                               MetricsRegistry& metrics, const Clock& clock) {
   SLUICE_TRY(auto core, EngineCore::create(std::move(model), tokenizer, std::move(options), metrics, clock));
   return std::unique_ptr<Engine>(new Engine(std::move(core)));
 }
@@ -51,9 +52,13 @@ Result<void> Engine::enqueue(std::unique_ptr<Request> request) {
     if (draining_) return Error{ErrorCode::kUnavailable, "The server is stopping and takes no new requests.", {}, {}};
     const size_t waiting = inbox_.size() + static_cast<size_t>(unstarted_);
     if (waiting >= static_cast<size_t>(waiting_max_)) {
-      return Error{ErrorCode::kResourceExhausted, cat("Too many requests: ", waiting, " are waiting already. Try again later."), {}, {}};
+      return Error{ErrorCode::kResourceExhausted,
+                   cat("Too many requests: ", waiting, " are waiting already. Try again later."),
+                   {},
+                   {}};
     }
-    if (!live_.insert(request->id).second) return invalid_argument(cat("A request with the id ", request->id, " is already running."), "id");
+    if (!live_.insert(request->id).second)
+      return invalid_argument(cat("A request with the id ", request->id, " is already running."), "id");
     inbox_.push_back(std::move(request));
     mailed_ = static_cast<int>(inbox_.size());
   }

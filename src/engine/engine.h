@@ -2,8 +2,8 @@
 // Engine: a thread that owns an EngineCore and steps it, and the bounded way in from all other threads.
 //
 // Every accepted request gets exactly one on_end() (or done()), as its last event, whatever happens: it finishes, is
-// cancelled, passes its deadline, the model fails, or the engine stops. Sinks are called on the engine thread; they must
-// return quickly, and may call cancel() but no other function of the engine.
+// cancelled, passes its deadline, the model fails, or the engine stops. Sinks are called on the engine thread; they
+// must return quickly, and may call cancel() but no other function of the engine.
 
 #include <atomic>
 #include <chrono>
@@ -28,8 +28,9 @@ namespace sluice::engine {
 class Engine {
  public:
   // Reserves the model and starts the thread. `tokenizer`, `metrics` and `clock` must outlive the engine.
-  static Result<std::unique_ptr<Engine>> create(std::unique_ptr<model::LanguageModel> model, const text::Tokenizer& tokenizer,
-                                                EngineOptions options, MetricsRegistry& metrics, const Clock& clock);
+  static Result<std::unique_ptr<Engine>> create(std::unique_ptr<model::LanguageModel> model,
+                                                const text::Tokenizer& tokenizer, EngineOptions options,
+                                                MetricsRegistry& metrics, const Clock& clock);
   // Stops at once: what has not ended yet ends with kUnavailable.
   ~Engine();
   Engine(const Engine&) = delete;

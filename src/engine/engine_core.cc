@@ -15,8 +15,9 @@ double seconds(int64_t us) { return static_cast<double>(us) * 1e-6; }
 
 }  // namespace
 
-Result<std::unique_ptr<EngineCore>> EngineCore::create(std::unique_ptr<model::LanguageModel> model, const text::Tokenizer& tokenizer,
-                                                       EngineOptions options, MetricsRegistry& metrics, const Clock& clock) {
+Result<std::unique_ptr<EngineCore>> EngineCore::create(std::unique_ptr<model::LanguageModel> model,
+                                                       const text::Tokenizer& tokenizer, EngineOptions options,
+                                                       MetricsRegistry& metrics, const Clock& clock) {
   const auto positive = [](std::string_view name, int value) -> Result<void> {
     if (value > 0) return {};
     return invalid_argument(cat(name, " must be above 0, but is ", value, "."), std::string(name));
@@ -28,8 +29,8 @@ Result<std::unique_ptr<EngineCore>> EngineCore::create(std::unique_ptr<model::La
   SLUICE_RETURN_IF_ERROR(positive("choices_max", options.choices_max));
   SLUICE_RETURN_IF_ERROR(positive("inputs_max", options.inputs_max));
   if (options.step_rows_max < options.sequences_max) {
-    return invalid_argument(cat("A step must have room for one token of every sequence: step_rows_max (", options.step_rows_max,
-                                ") is below sequences_max (", options.sequences_max, ")."),
+    return invalid_argument(cat("A step must have room for one token of every sequence: step_rows_max (",
+                                options.step_rows_max, ") is below sequences_max (", options.sequences_max, ")."),
                             "step_rows_max");
   }
   SLUICE_RETURN_IF_ERROR(model->reserve(options.blocks, options.step_rows_max, options.logits_rows_max()));
@@ -82,7 +83,10 @@ void EngineCore::end_overdue() {
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     Request& request = *requests_.at(deadlines_.begin()->second);
     end(request, Error{ErrorCode::kDeadlineExceeded,
-                       cat("The request was not done within its time of ", seconds(request.deadline_us - request.arrived_us), " s."), {}, {}});
+                       cat("The request was not done within its time of ",
+                           seconds(request.deadline_us - request.arrived_us), " s."),
+                       {},
+                       {}});
   }
 }
 
@@ -99,8 +103,9 @@ StepPlan EngineCore::plan() {
   // Only a plan that may pre-empt reads what that would give, and counting it visits every block. A sequence needs at
   // most one block more in a step.
   const int available = cache_.allocator().available();
-  const bool may_preempt = available < this->running() || (!waiting_.empty() && !running_.empty() &&
-                                                           (*waiting_.begin())->request->priority < running_.back()->request->priority);
+  const bool may_preempt =
+      available < this->running() || (!waiting_.empty() && !running_.empty() &&
+                                      (*waiting_.begin())->request->priority < running_.back()->request->priority);
   std::vector<RunningView> running;
   for (const Sequence* sequence : running_) {
     const BlockTable& table = sequence->table;
@@ -113,7 +118,8 @@ StepPlan EngineCore::plan() {
   }
   std::vector<WaitingView> waiting;
   std::vector<const Sequence*> candidates;
-  for (auto next = waiting_.begin(); next != waiting_.end() && candidates.size() < static_cast<size_t>(options_->sequences_max); ++next) {
+  for (auto next = waiting_.begin();
+       next != waiting_.end() && candidates.size() < static_cast<size_t>(options_->sequences_max); ++next) {
     waiting.push_back({(*next)->request->priority, (*next)->length(), (*next)->reads_logits});
     candidates.push_back(*next);
   }
@@ -137,7 +143,8 @@ void EngineCore::reserve(const StepPlan& plan) {
   for (const int i : plan.preempted) preempt(*running[static_cast<size_t>(i)]);
   for (const StepPlan::Grant& grant : plan.grants) {
     Sequence& sequence = *running[static_cast<size_t>(grant.running)];
-    if (cache_.blocks_for(sequence.table.computed + grant.rows) > static_cast<int>(sequence.table.blocks.size())) cache_.grow(sequence.table);
+    if (cache_.blocks_for(sequence.table.computed + grant.rows) > static_cast<int>(sequence.table.blocks.size()))
+      cache_.grow(sequence.table);
     batch_.entries.push_back({.sequence = &sequence, .rows = grant.rows});
   }
   for (size_t i = 0; i < waiting.size(); ++i) {
@@ -180,7 +187,8 @@ void EngineCore::fill_batch() {
     for (int position = begin; position < end; ++position) batch_.positions.push_back(position);
     batch_.sequences.push_back({entry.first_row, entry.rows, begin, sequence.table.blocks.data()});
     if (sequence.reads_logits) {
-      for (int row = std::max(begin, sequence.rows_read); row < std::min(end, sequence.prompt_tokens - 1); ++row, ++entry.scored) {
+      for (int row = std::max(begin, sequence.rows_read); row < std::min(end, sequence.prompt_tokens - 1);
+           ++row, ++entry.scored) {
         batch_.logits_rows.push_back(entry.first_row + row - begin);
       }
     }
@@ -242,8 +250,9 @@ void EngineCore::publish(const BatchEntry& entry, const model::StepOutput& outpu
   if (sequence.request->embed != nullptr) {
     if (sequence.pending() == 0) {
       if (sequence.pooled.empty()) {
-        const auto row = output.hidden.subspan(static_cast<size_t>((entry.first_row + entry.rows - 1) * traits_.hidden_size),
-                                               static_cast<size_t>(traits_.hidden_size));
+        const auto row =
+            output.hidden.subspan(static_cast<size_t>((entry.first_row + entry.rows - 1) * traits_.hidden_size),
+                                  static_cast<size_t>(traits_.hidden_size));
         sequence.pooled.assign(row.begin(), row.end());
       }
       finish_embedding(sequence);
@@ -272,11 +281,13 @@ void EngineCore::read_prompt_rows(const BatchEntry& entry, const model::StepOutp
     }
   } else {
     if (request.prompt.logprobs.empty()) {
-      request.prompt.logprobs.push_back(describe(tokenizer_, sequence.tokens[0], std::numeric_limits<float>::quiet_NaN(), {}));
+      request.prompt.logprobs.push_back(
+          describe(tokenizer_, sequence.tokens[0], std::numeric_limits<float>::quiet_NaN(), {}));
     }
     for (int i = 0; i < entry.scored; ++i) {
       const TokenId next = sequence.tokens[request.prompt.logprobs.size()];
-      const Result<Sample> score = sampler_.score(logits_row(output, entry.first_logits + i), next, *request.settings.prompt_logprobs);
+      const Result<Sample> score =
+          sampler_.score(logits_row(output, entry.first_logits + i), next, *request.settings.prompt_logprobs);
       if (!score.ok()) return this->end(request, score.error());
       request.prompt.logprobs.push_back(describe(tokenizer_, next, score->logprob, score->top));
     }
@@ -309,8 +320,10 @@ void EngineCore::finish_prompt(Sequence& sequence) {
 void EngineCore::sample_next(const BatchEntry& entry, const model::StepOutput& output) {
   Sequence& sequence = *entry.sequence;
   Request& request = *sequence.request;
-  const Draw draw{request.seed, static_cast<uint64_t>(sequence.answer->generated()), static_cast<uint64_t>(sequence.number)};
-  const Result<Sample> sample = sampler_.sample(logits_row(output, entry.first_logits + entry.scored), request.settings, sequence.seen, draw);
+  const Draw draw{request.seed, static_cast<uint64_t>(sequence.answer->generated()),
+                  static_cast<uint64_t>(sequence.number)};
+  const Result<Sample> sample =
+      sampler_.sample(logits_row(output, entry.first_logits + entry.scored), request.settings, sequence.seen, draw);
   if (!sample.ok()) return end(request, sample.error());
 
   const int64_t now = clock_.now_us();
@@ -339,7 +352,8 @@ void EngineCore::sample_next(const BatchEntry& entry, const model::StepOutput& o
   metrics_.count_finish(*reason);
   metrics_.decode_time.observe(seconds(now - *sequence.first_token_us));
   if (sequence.answer->generated() > 1) {
-    metrics_.time_per_output_token.observe(seconds(now - *sequence.first_token_us) / (sequence.answer->generated() - 1));
+    metrics_.time_per_output_token.observe(seconds(now - *sequence.first_token_us) /
+                                           (sequence.answer->generated() - 1));
   }
   finish(sequence);
 }
@@ -353,7 +367,10 @@ void EngineCore::finish_embedding(Sequence& sequence) {
   double squares = 0;
   for (const double x : pooled) squares += x * x;
   if (!std::isfinite(squares)) {
-    return end(request, Error{ErrorCode::kInternal, "The model's output is not a number; its weights or cache may be damaged.", {}, {}});
+    return end(
+        request,
+        Error{
+            ErrorCode::kInternal, "The model's output is not a number; its weights or cache may be damaged.", {}, {}});
   }
   const double scale = request.embed->normalize && squares > 0 ? 1 / std::sqrt(squares) : 1;
   std::vector<float>& embedding = request.embed->embeddings[static_cast<size_t>(sequence.number)];
@@ -432,8 +449,10 @@ Result<void> EngineCore::audit() const {
   }
   if (running != running_.size() || waiting != waiting_.size() || unstarted != unstarted_) {
     return Error{ErrorCode::kInternal,
-                 cat("engine: ", running, " running and ", waiting, " waiting sequences, but ", running_.size(), " and ", waiting_.size(), " listed; ", unstarted, " requests not begun of ", unstarted_),
-                 {}, {}};
+                 cat("engine: ", running, " running and ", waiting, " waiting sequences, but ", running_.size(),
+                     " and ", waiting_.size(), " listed; ", unstarted, " requests not begun of ", unstarted_),
+                 {},
+                 {}};
   }
   return cache_.audit(tables);
 }

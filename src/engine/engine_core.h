@@ -1,6 +1,6 @@
 #pragma once
-// EngineCore: continuous batching as a machine that is stepped by hand; Engine (engine.h) puts a thread and a queue around
-// it. One step is a transaction:
+// EngineCore: continuous batching as a machine that is stepped by hand; Engine (engine.h) puts a thread and a queue
+// around it. One step is a transaction:
 //
 //   plan     scheduler.h decides from numbers alone which sequences compute how many rows
 //   reserve  blocks are taken; an admission that turns out not to fit stays waiting
@@ -9,8 +9,8 @@
 //   publish  tokens are sampled and sent; finished sequences give their blocks back
 //
 // A pre-empted sequence loses nothing: its blocks stay in the index as long as there is room, its tokens are known, and
-// nothing sent is sent again. A sequence that has computed all its tokens but the last decodes; more rows per sequence and
-// step (speculation) would need no other plan.
+// nothing sent is sent again. A sequence that has computed all its tokens but the last decodes; more rows per sequence
+// and step (speculation) would need no other plan.
 //
 // Owned by one thread, sinks are called on it. accept() and only accept() may be called by any thread.
 
@@ -36,8 +36,9 @@ namespace sluice::engine {
 class EngineCore {
  public:
   // Reserves the model. kInvalidArgument for options that contradict each other, else the model's own error.
-  static Result<std::unique_ptr<EngineCore>> create(std::unique_ptr<model::LanguageModel> model, const text::Tokenizer& tokenizer,
-                                                    EngineOptions options, MetricsRegistry& metrics, const Clock& clock);
+  static Result<std::unique_ptr<EngineCore>> create(std::unique_ptr<model::LanguageModel> model,
+                                                    const text::Tokenizer& tokenizer, EngineOptions options,
+                                                    MetricsRegistry& metrics, const Clock& clock);
   ~EngineCore();
 
   template <class AnyRequest>
@@ -83,8 +84,8 @@ class EngineCore {
     bool want_hidden = false;
   };
 
-  EngineCore(std::unique_ptr<model::LanguageModel> model, const text::Tokenizer& tokenizer, std::unique_ptr<EngineOptions> options,
-             MetricsRegistry& metrics, const Clock& clock);
+  EngineCore(std::unique_ptr<model::LanguageModel> model, const text::Tokenizer& tokenizer,
+             std::unique_ptr<EngineOptions> options, MetricsRegistry& metrics, const Clock& clock);
 
   void end_overdue();
   void adopt_prefixes();

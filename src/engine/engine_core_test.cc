@@ -236,12 +236,14 @@ TEST(EngineCore, ThePromptAndAnswerShareTheContext) {
   EXPECT_EQ(t.refusal.code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(t.refusal.reason, "context_length_exceeded");
   EXPECT_EQ(t.refusal.param, "prompt");
-  EXPECT_THAT(t.refusal.message, HasSubstr("This model's maximum context length is 20 tokens. However, your prompt has 20 tokens."));
+  EXPECT_THAT(t.refusal.message,
+              HasSubstr("This model's maximum context length is 20 tokens. However, your prompt has 20 tokens."));
   EngineRequest chat = greedy(iota_tokens(25), 1);
   chat.prompt_param = "messages";
   EXPECT_FALSE(t.add(chat));
   EXPECT_EQ(t.refusal.param, "messages");
-  EXPECT_THAT(t.refusal.message, HasSubstr("your messages resulted in 25 tokens. Please reduce the length of the messages."));
+  EXPECT_THAT(t.refusal.message,
+              HasSubstr("your messages resulted in 25 tokens. Please reduce the length of the messages."));
 }
 
 TEST(EngineCore, ACacheSmallerThanTheContextLimitsAndSaysSo) {
@@ -306,7 +308,8 @@ TEST(EngineCore, PromptLogprobsAreTheModels) {
     for (const float logit : logits) sum += std::exp(double{logit});
     EXPECT_EQ(sink->prompt->logprobs[i].id, prompt[i]);
     EXPECT_EQ(sink->prompt->logprobs[i].bytes, t.tokenizer.token_bytes(prompt[i]));
-    EXPECT_NEAR(sink->prompt->logprobs[i].logprob, double{logits[static_cast<size_t>(prompt[i])]} - std::log(sum), 1e-5);
+    EXPECT_NEAR(sink->prompt->logprobs[i].logprob, double{logits[static_cast<size_t>(prompt[i])]} - std::log(sum),
+                1e-5);
     ASSERT_EQ(sink->prompt->logprobs[i].top.size(), 2u);
     EXPECT_EQ(sink->prompt->logprobs[i].top[0].id, std::max_element(logits.begin(), logits.end()) - logits.begin());
   }
@@ -314,7 +317,8 @@ TEST(EngineCore, PromptLogprobsAreTheModels) {
 
 TEST(EngineCore, EmbeddingsAreTheModelsHiddenStates) {
   TestCore t({.step_rows_max = 8, .sequences_max = 3});
-  const std::vector<std::vector<TokenId>> inputs = {iota_tokens(20), iota_tokens(1), iota_tokens(20), iota_tokens(9, 8)};
+  const std::vector<std::vector<TokenId>> inputs = {iota_tokens(20), iota_tokens(1), iota_tokens(20),
+                                                    iota_tokens(9, 8)};
   for (const auto pooling : {api::Pooling::kMean, api::Pooling::kLast}) {
     for (const bool normalize : {true, false}) {
       const auto got = t.add(EngineEmbedRequest{.inputs = inputs, .pooling = pooling, .normalize = normalize});

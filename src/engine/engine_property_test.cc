@@ -83,7 +83,8 @@ void expect_same(const std::vector<api::TokenLogprob>& got, const std::vector<ap
   ASSERT_EQ(got.size(), wanted.size());
   for (size_t i = 0; i < got.size(); ++i) {
     EXPECT_EQ(got[i].id, wanted[i].id);
-    EXPECT_TRUE(same_bits(got[i].logprob, wanted[i].logprob) || (std::isnan(got[i].logprob) && std::isnan(wanted[i].logprob)));
+    EXPECT_TRUE(same_bits(got[i].logprob, wanted[i].logprob) ||
+                (std::isnan(got[i].logprob) && std::isnan(wanted[i].logprob)));
     ASSERT_EQ(got[i].top.size(), wanted[i].top.size());
     for (size_t j = 0; j < got[i].top.size(); ++j) {
       EXPECT_EQ(got[i].top[j].id, wanted[i].top[j].id);
@@ -127,7 +128,8 @@ void expect_as_alone(const RecordingSink& got, const EngineRequest& request, con
 }
 
 // Nothing can be reused that no request of the same salt has had.
-int64_t longest_known_beginning(const std::vector<std::pair<EngineRequest, std::shared_ptr<RecordingSink>>>& all, size_t self) {
+int64_t longest_known_beginning(const std::vector<std::pair<EngineRequest, std::shared_ptr<RecordingSink>>>& all,
+                                size_t self) {
   const EngineRequest& request = all[self].first;
   size_t best = 0;
   for (size_t i = 0; i < all.size(); ++i) {
@@ -138,7 +140,9 @@ int64_t longest_known_beginning(const std::vector<std::pair<EngineRequest, std::
       std::vector<TokenId> text = all[i].first.prompt;
       text.insert(text.end(), generated.begin(), generated.end());
       const size_t length = std::min(text.size(), request.prompt.size());
-      const auto common = std::mismatch(text.begin(), text.begin() + static_cast<ptrdiff_t>(length), request.prompt.begin()).first - text.begin();
+      const auto common =
+          std::mismatch(text.begin(), text.begin() + static_cast<ptrdiff_t>(length), request.prompt.begin()).first -
+          text.begin();
       best = std::max(best, static_cast<size_t>(common));
     }
   }
@@ -177,11 +181,13 @@ Story tell(uint64_t seed, bool with_failures) {
       if (!sink) return {};
       all.emplace_back(std::move(request), sink);
       if (chance(random, 0.1)) {
-        EngineEmbedRequest embed{.inputs = {all.back().first.prompt, pool[0]}, .pooling = chance(random, 0.5) ? api::Pooling::kMean : api::Pooling::kLast};
+        EngineEmbedRequest embed{.inputs = {all.back().first.prompt, pool[0]},
+                                 .pooling = chance(random, 0.5) ? api::Pooling::kMean : api::Pooling::kLast};
         embeddings.emplace_back(embed, core.add(embed));
       }
     }
-    if (!all.empty() && chance(random, 0.05)) core.core->cancel(all[static_cast<size_t>(between(random, 0, static_cast<int>(all.size()) - 1))].first.id);
+    if (!all.empty() && chance(random, 0.05))
+      core.core->cancel(all[static_cast<size_t>(between(random, 0, static_cast<int>(all.size()) - 1))].first.id);
     core.step();
     if (testing::Test::HasFatalFailure()) return {};
   }

@@ -14,7 +14,13 @@ namespace {
 using std::chrono::milliseconds;
 
 EngineOptions options() {
-  return {.blocks = 64, .step_rows_max = 32, .sequences_max = 8, .waiting_max = 16, .eos = {PieceTokenizer::kEos}, .model_name = "hash", .random_seed = 7};
+  return {.blocks = 64,
+          .step_rows_max = 32,
+          .sequences_max = 8,
+          .waiting_max = 16,
+          .eos = {PieceTokenizer::kEos},
+          .model_name = "hash",
+          .random_seed = 7};
 }
 
 struct Gate {
@@ -25,13 +31,14 @@ struct Gate {
 
 struct Fixture {
   explicit Fixture(EngineOptions engine_options = options(), ModelFaults faults = {}) {
-    auto made = Engine::create(std::make_unique<HashModel>(tokenizer.vocab_size(), 256, 4, std::move(faults)), tokenizer,
-                               std::move(engine_options), metrics, clock);
+    auto made = Engine::create(std::make_unique<HashModel>(tokenizer.vocab_size(), 256, 4, std::move(faults)),
+                               tokenizer, std::move(engine_options), metrics, clock);
     SLUICE_CHECK(made.ok(), made.error().message);
     engine = std::move(*made);
   }
 
-  std::shared_ptr<RecordingSink> submit(std::vector<TokenId> prompt, int max_tokens, api::RequestId id = api::next_request_id()) {
+  std::shared_ptr<RecordingSink> submit(std::vector<TokenId> prompt, int max_tokens,
+                                        api::RequestId id = api::next_request_id()) {
     auto sink = std::make_shared<RecordingSink>();
     EngineRequest request{.id = id, .prompt = std::move(prompt), .sink = sink};
     request.sampling.temperature = 0;
@@ -168,7 +175,8 @@ TEST(Engine, DrainingRefusesNewRequestsAndFinishesOldOnes) {
 TEST(Engine, DeadlinesEndRequests) {
   Fixture fixture(options(), {.before_step = [] { std::this_thread::sleep_for(milliseconds(2)); }});
   const auto sink = std::make_shared<RecordingSink>();
-  EngineRequest request{.id = api::next_request_id(), .prompt = {3, 4, 5}, .deadline_us = fixture.clock.now_us() + 20000, .sink = sink};
+  EngineRequest request{
+      .id = api::next_request_id(), .prompt = {3, 4, 5}, .deadline_us = fixture.clock.now_us() + 20000, .sink = sink};
   request.sampling.ignore_eos = true;
   ASSERT_TRUE(fixture.engine->submit(request).ok());
   ASSERT_TRUE(sink->wait());

@@ -27,8 +27,8 @@ struct TestCore {
     if (options.eos.empty()) options.eos = {PieceTokenizer::kEos};
     if (!options.random_seed) options.random_seed = 1;
     options.model_name = "hash";
-    auto made_model = std::make_unique<HashModel>(shape.vocab_size > 0 ? shape.vocab_size : tokenizer.vocab_size(), shape.context_max,
-                                                  shape.block_tokens, std::move(faults));
+    auto made_model = std::make_unique<HashModel>(shape.vocab_size > 0 ? shape.vocab_size : tokenizer.vocab_size(),
+                                                  shape.context_max, shape.block_tokens, std::move(faults));
     model = made_model.get();
     auto made = EngineCore::create(std::move(made_model), tokenizer, std::move(options), metrics, clock);
     SLUICE_CHECK(made.ok(), made.error().message);

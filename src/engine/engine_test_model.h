@@ -1,7 +1,7 @@
 #pragma once
-// Test doubles. HashModel is a LanguageModel whose cache blocks hold token ids and whose outputs are a hash of the token
-// history as read through the block table: any mistake with blocks changes the output or is caught as a read of poison.
-// PieceTokenizer has a small vocabulary of letters, pairs, halves of characters and special tokens.
+// Test doubles. HashModel is a LanguageModel whose cache blocks hold token ids and whose outputs are a hash of the
+// token history as read through the block table: any mistake with blocks changes the output or is caught as a read of
+// poison. PieceTokenizer has a small vocabulary of letters, pairs, halves of characters and special tokens.
 
 #include <gtest/gtest.h>
 
@@ -60,7 +60,9 @@ class PieceTokenizer final : public text::Tokenizer {
 
 struct ModelFaults {
   std::function<bool()> fail_step = [] { return false; };
-  std::function<bool(std::span<const model::TokenId> history)> nan_after = [](auto) { return false; };  // that row has a NaN
+  std::function<bool(std::span<const model::TokenId> history)> nan_after = [](auto) {
+    return false;
+  };  // that row has a NaN
   std::function<void()> before_step = [] {};
 };
 
@@ -74,7 +76,9 @@ class HashModel final : public model::LanguageModel {
   }
 
   const model::ModelTraits& traits() const override { return traits_; }
-  model::CacheLayout cache_layout() const override { return {block_tokens_, static_cast<size_t>(block_tokens_) * sizeof(model::TokenId)}; }
+  model::CacheLayout cache_layout() const override {
+    return {block_tokens_, static_cast<size_t>(block_tokens_) * sizeof(model::TokenId)};
+  }
 
   Result<void> reserve(int blocks, int step_rows_max, int logits_rows_max) override {
     cache_.assign(static_cast<size_t>(blocks * block_tokens_), kPoison);

@@ -50,9 +50,9 @@ class RecordingSink final : public api::GenerationSink {
   std::function<void()> on_delta_hook;
   std::optional<api::PromptReport> prompt;
   std::vector<api::TokenDelta> deltas;
-  std::map<int, std::string> text;                  // by choice
-  std::map<int, std::vector<api::TokenId>> ids;     // by choice
-  std::map<int, api::FinishReason> finish;          // by choice
+  std::map<int, std::string> text;               // by choice
+  std::map<int, std::vector<api::TokenId>> ids;  // by choice
+  std::map<int, api::FinishReason> finish;       // by choice
   std::optional<Result<api::Usage>> end;
   int ends = 0;
 

@@ -23,14 +23,16 @@ using Run = std::span<const TokenId>;
 
 size_t common_length(Run a, Run b) {
   const size_t length = std::min(a.size(), b.size());
-  return static_cast<size_t>(std::mismatch(a.begin(), a.begin() + static_cast<ptrdiff_t>(length), b.begin()).first - a.begin());
+  return static_cast<size_t>(std::mismatch(a.begin(), a.begin() + static_cast<ptrdiff_t>(length), b.begin()).first -
+                             a.begin());
 }
 
 // The first child whose run is not less than `run`.
 size_t lower_bound(const Node& node, Run run) {
-  const auto found = std::lower_bound(node.children.begin(), node.children.end(), run, [](const auto& child, Run wanted) {
-    return std::lexicographical_compare(child->run.begin(), child->run.end(), wanted.begin(), wanted.end());
-  });
+  const auto found =
+      std::lower_bound(node.children.begin(), node.children.end(), run, [](const auto& child, Run wanted) {
+        return std::lexicographical_compare(child->run.begin(), child->run.end(), wanted.begin(), wanted.end());
+      });
   return static_cast<size_t>(found - node.children.begin());
 }
 
@@ -190,7 +192,8 @@ void RadixPrefixIndex::remove(Node* leaf) {
 }
 
 bool RadixPrefixIndex::make_room(int blocks) {
-  // Removing a leaf may bring its parent into the order, before or after this place; only the former needs a second look.
+  // Removing a leaf may bring its parent into the order, before or after this place; only the former needs a second
+  // look.
   auto leaf = leaves_.begin();
   while (allocator_.free() < blocks && leaf != leaves_.end()) {
     if (allocator_.users((*leaf)->block) > 0) {
@@ -223,13 +226,16 @@ std::string_view RadixPrefixIndex::fault(const Node& node) const {
       return "a used block hangs under an idle one";
     }
     const auto in_order = leaves_.find(const_cast<Node*>(&child));
-    if (child.children.empty() != (in_order != leaves_.end() && *in_order == &child)) return "the order of use is not that of the leaves";
+    if (child.children.empty() != (in_order != leaves_.end() && *in_order == &child))
+      return "the order of use is not that of the leaves";
   }
   return {};
 }
 
 Result<void> RadixPrefixIndex::audit() const {
-  const auto broken = [](const auto&... what) { return Error{ErrorCode::kInternal, cat("prefix index: ", what...), {}, {}}; };
+  const auto broken = [](const auto&... what) {
+    return Error{ErrorCode::kInternal, cat("prefix index: ", what...), {}, {}};
+  };
   int nodes = 0;
   size_t leaves = 0;
   std::vector<const Node*> open;
@@ -250,7 +256,8 @@ Result<void> RadixPrefixIndex::audit() const {
   int indexed = 0;
   for (BlockId block = 0; block < allocator_.capacity(); ++block) indexed += allocator_.indexed(block);
   if (nodes != size_ || nodes != indexed || leaves != leaves_.size()) {
-    return broken(nodes, " nodes, ", size_, " counted, ", indexed, " blocks marked; ", leaves, " leaves, ", leaves_.size(), " in order");
+    return broken(nodes, " nodes, ", size_, " counted, ", indexed, " blocks marked; ", leaves, " leaves, ",
+                  leaves_.size(), " in order");
   }
   return {};
 }

@@ -1,8 +1,8 @@
 #pragma once
-// RadixPrefixIndex remembers which blocks of the key/value cache hold which tokens, so that a prompt that begins like an
-// earlier text need not compute that beginning again. A tree per salt; an edge is one block's run of tokens. Inner nodes
-// are full blocks; a leaf may be partial: its first `n` tokens are valid and immutable, a running sequence may still be
-// writing behind them. No child's run is a prefix of a sibling's.
+// RadixPrefixIndex remembers which blocks of the key/value cache hold which tokens, so that a prompt that begins like
+// an earlier text need not compute that beginning again. A tree per salt; an edge is one block's run of tokens. Inner
+// nodes are full blocks; a leaf may be partial: its first `n` tokens are valid and immutable, a running sequence may
+// still be writing behind them. No child's run is a prefix of a sibling's.
 //
 // The index does not use blocks, it marks them (BlockAllocator::set_indexed). A block in use by a sequence is never
 // evicted, and sequences use whole paths from the root, so every idle block can be evicted leaf by leaf.
@@ -35,7 +35,7 @@ class RadixPrefixIndex {
     Cursor cursor = nullptr;      // the node of the last of them (or where the search began)
     Node* partial = nullptr;      // the node of a block that begins with the next tokens, to be copied; or null
     BlockId partial_block = -1;
-    int partial_tokens = 0;       // how many of them it holds
+    int partial_tokens = 0;  // how many of them it holds
   };
 
   RadixPrefixIndex(BlockAllocator& allocator, int block_tokens);
@@ -52,10 +52,12 @@ class RadixPrefixIndex {
   };
   // Adds a full block. When the run is known under another block, nothing changes and the caller swaps its own for it.
   Inserted insert_full(std::string_view salt, Cursor from, std::span<const TokenId> run, BlockId block);
-  // Adds the beginning of a block. A known run that begins the same way keeps its place if it is as long, else gives way.
+  // Adds the beginning of a block. A known run that begins the same way keeps its place if it is as long, else gives
+  // way.
   void insert_partial(std::string_view salt, Cursor from, std::span<const TokenId> run, BlockId block);
 
-  // Evicts the least recently used idle leaves until `blocks` blocks are free. False (after evicting all) if that cannot be.
+  // Evicts the least recently used idle leaves until `blocks` blocks are free. False (after evicting all) if that
+  // cannot be.
   bool make_room(int blocks);
 
   int size() const { return size_; }  // nodes = indexed blocks

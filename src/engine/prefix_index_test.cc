@@ -10,7 +10,8 @@ namespace {
 using Tokens = std::vector<TokenId>;
 
 struct Index {
-  Index(int blocks, int block_tokens) : allocator(blocks), index(allocator, block_tokens), length(static_cast<size_t>(block_tokens)) {}
+  Index(int blocks, int block_tokens)
+      : allocator(blocks), index(allocator, block_tokens), length(static_cast<size_t>(block_tokens)) {}
 
   // Stores a text as a sequence that computed all of it and ended; its blocks become idle.
   void store(std::string_view salt, const Tokens& text) {
@@ -190,7 +191,11 @@ TEST_P(PrefixIndexProperty, AgreesWithAListOfTexts) {
       for (const auto& [other_salt, other] : stored) {
         if (other_salt != salt) continue;
         const size_t length = std::min(other.size(), wanted.size());
-        best = std::max<size_t>(best, static_cast<size_t>(std::mismatch(other.begin(), other.begin() + static_cast<ptrdiff_t>(length), wanted.begin()).first - other.begin()));
+        best = std::max<size_t>(
+            best,
+            static_cast<size_t>(
+                std::mismatch(other.begin(), other.begin() + static_cast<ptrdiff_t>(length), wanted.begin()).first -
+                other.begin()));
       }
       const auto match = t.index.match(salt, nullptr, wanted);
       const int known = t.known(salt, wanted);

@@ -17,16 +17,16 @@ namespace sluice::engine {
 using TokenId = int32_t;
 
 struct EngineOptions {
-  int blocks = 0;               // of the key/value cache
-  int step_rows_max = 512;      // rows of one step: decode tokens and prefill chunks together; ≥ sequences_max
-  int sequences_max = 64;       // computed at the same time
-  int prompt_score_rows = 64;   // rows of one step for prompts whose log-probabilities are asked for
-  int waiting_max = 1024;       // requests accepted but not begun; more are refused with kResourceExhausted
-  int context_max = 0;          // tokens of one sequence, prompt and answer; 0: what the model was made for
-  int choices_max = 128;        // of one request
-  int inputs_max = 2048;        // of one embedding request
-  bool prefix_index = true;     // reuse what earlier requests have computed
-  std::vector<TokenId> eos;     // the model's end tokens, from its own files
+  int blocks = 0;              // of the key/value cache
+  int step_rows_max = 512;     // rows of one step: decode tokens and prefill chunks together; ≥ sequences_max
+  int sequences_max = 64;      // computed at the same time
+  int prompt_score_rows = 64;  // rows of one step for prompts whose log-probabilities are asked for
+  int waiting_max = 1024;      // requests accepted but not begun; more are refused with kResourceExhausted
+  int context_max = 0;         // tokens of one sequence, prompt and answer; 0: what the model was made for
+  int choices_max = 128;       // of one request
+  int inputs_max = 2048;       // of one embedding request
+  bool prefix_index = true;    // reuse what earlier requests have computed
+  std::vector<TokenId> eos;    // the model's end tokens, from its own files
   api::SamplingParams sampling_defaults;  // from the model's generation_config.json
   std::string model_name;                 // label of the metrics
   std::optional<uint64_t> random_seed;    // from which requests without a seed get theirs; unset: from the system
@@ -37,13 +37,13 @@ struct EngineOptions {
 
 struct EngineRequest {
   api::RequestId id = 0;
-  std::vector<TokenId> prompt;        // not empty
+  std::vector<TokenId> prompt;  // not empty
   api::SamplingParams sampling;
   int choices = 1;
-  int priority = 0;                   // lower first
-  std::string cache_salt;             // prefixes are shared only within one salt
-  int64_t deadline_us = 0;            // on the engine's clock; 0: none
-  int64_t arrived_us = 0;             // on the engine's clock; 0: when submitted
+  int priority = 0;                     // lower first
+  std::string cache_salt;               // prefixes are shared only within one salt
+  int64_t deadline_us = 0;              // on the engine's clock; 0: none
+  int64_t arrived_us = 0;               // on the engine's clock; 0: when submitted
   std::string prompt_param = "prompt";  // how the client calls the prompt ("messages"), for errors
   std::shared_ptr<api::GenerationSink> sink;
 };

@@ -16,8 +16,8 @@ constexpr size_t kLanes = 16;
 constexpr size_t kChunk = 1024;
 constexpr float kBanned = -std::numeric_limits<float>::infinity();
 
-// exp(x) for x ≤ 0, relative error below 2e-7, 0 below −87. Written out so that it vectorises and gives the same bits on
-// every machine and library. Polynomial: Cephes expf.
+// exp(x) for x ≤ 0, relative error below 2e-7, 0 below −87. Written out so that it vectorises and gives the same bits
+// on every machine and library. Polynomial: Cephes expf.
 inline float exp_nonpositive(float x) {
   const float clamped = x < -88.0f ? -88.0f : x;
   // Adding 1.5·2^23 rounds to the nearest integer and leaves it in the low bits.
@@ -87,7 +87,8 @@ Result<float> Sampler::peak(std::span<const float> logits) const {
     return Error{ErrorCode::kInternal,
                  peak == kBanned ? "No token can be chosen: the settings ban all of them."
                                  : "The model's output is not a number; its weights or cache may be damaged.",
-                 {}, {}};
+                 {},
+                 {}};
   }
   return peak;
 }
@@ -108,14 +109,15 @@ float Sampler::log_sum(std::span<const float> logits, float peak) {
   return static_cast<float>(static_cast<double>(peak) + std::log(weigh(logits, peak, 1)));
 }
 
-// Fills candidates_ with the k greatest logits (as weights), in no order. One pass: what cannot be among them is dropped
-// as soon as k greater ones are known.
+// Fills candidates_ with the k greatest logits (as weights), in no order. One pass: what cannot be among them is
+// dropped as soon as k greater ones are known.
 void Sampler::keep_top_k(std::span<const float> logits, size_t k) {
   candidates_.clear();
   const size_t room = std::min(2 * k + 64, logits.size());
   const auto shrink = [&] {
     if (candidates_.size() <= k) return;
-    std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<ptrdiff_t>(k) - 1, candidates_.end(), better);
+    std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<ptrdiff_t>(k) - 1, candidates_.end(),
+                     better);
     candidates_.resize(k);
   };
   float threshold = kBanned;
@@ -148,7 +150,8 @@ Result<Sample> Sampler::score(std::span<const float> logits, TokenId id, int top
   return Sample{id, logits[static_cast<size_t>(id)] - normaliser, best(logits, top, normaliser)};
 }
 
-void Sampler::adjust(std::span<float> logits, const SamplingSettings& settings, const SeenTokens& seen, const Draw& draw) {
+void Sampler::adjust(std::span<float> logits, const SamplingSettings& settings, const SeenTokens& seen,
+                     const Draw& draw) {
   changed_.clear();
   const auto change = [&](TokenId id, float value) {
     float& logit = logits[static_cast<size_t>(id)];
@@ -173,12 +176,13 @@ void Sampler::adjust(std::span<float> logits, const SamplingSettings& settings, 
 }
 
 // Cuts candidates_ (ascending by id, weights with the sum `total`) to the fewest whose weights reach top_p · total. A
-// histogram finds the bucket of weights that holds the border; inside it, halving finds the border, looking again only at
-// the half that holds it.
+// histogram finds the bucket of weights that holds the border; inside it, halving finds the border, looking again only
+// at the half that holds it.
 void Sampler::keep_top_p(double top_p, double total) {
   const double wanted = top_p * total;
   std::array<double, kBuckets> buckets{};
-  for (const Candidate& candidate : candidates_) buckets[bucket_of(candidate.weight)] += static_cast<double>(candidate.weight);
+  for (const Candidate& candidate : candidates_)
+    buckets[bucket_of(candidate.weight)] += static_cast<double>(candidate.weight);
   size_t bucket = 0;
   double above = 0;  // weight of what is surely kept
   for (; bucket < kBuckets && above + buckets[bucket] < wanted; ++bucket) above += buckets[bucket];
@@ -255,7 +259,8 @@ void Sampler::cut(std::span<const float> logits, float peak, const SamplingSetti
   const auto top_k = static_cast<size_t>(settings.top_k);
   if (top_k > 0 && top_k < logits.size()) {
     keep_top_k(logits, top_k);
-    std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) { return a.id < b.id; });
+    std::sort(candidates_.begin(), candidates_.end(),
+              [](const Candidate& a, const Candidate& b) { return a.id < b.id; });
     *total = 0;
     for (Candidate& candidate : candidates_) {
       candidate.weight = exp_nonpositive((candidate.weight - peak) * scale);
@@ -275,10 +280,12 @@ void Sampler::cut(std::span<const float> logits, float peak, const SamplingSetti
   }
   if (settings.top_p < 1) keep_top_p(settings.top_p, *total);
   // The best token's weight is 1.
-  if (settings.min_p > 0) std::erase_if(candidates_, [&](const Candidate& candidate) { return candidate.weight < settings.min_p; });
+  if (settings.min_p > 0)
+    std::erase_if(candidates_, [&](const Candidate& candidate) { return candidate.weight < settings.min_p; });
 }
 
-Result<Sample> Sampler::sample(std::span<float> logits, const SamplingSettings& settings, const SeenTokens& seen, const Draw& draw) {
+Result<Sample> Sampler::sample(std::span<float> logits, const SamplingSettings& settings, const SeenTokens& seen,
+                               const Draw& draw) {
   Sample result;
   float normaliser = 0;
   if (settings.logprobs) {
@@ -301,7 +308,8 @@ Result<Sample> Sampler::sample(std::span<float> logits, const SamplingSettings& 
   if (settings.logprobs) {
     float raw = logits[static_cast<size_t>(result.id)];
     // The first change of a token saw its raw logit.
-    const auto changed = std::find_if(changed_.begin(), changed_.end(), [&](const TokenScore& one) { return one.id == result.id; });
+    const auto changed =
+        std::find_if(changed_.begin(), changed_.end(), [&](const TokenScore& one) { return one.id == result.id; });
     if (changed != changed_.end()) raw = changed->logprob;
     result.logprob = raw - normaliser;
   }

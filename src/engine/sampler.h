@@ -2,13 +2,14 @@
 // Chooses the next token from a row of logits. The result is a pure function of the row, the settings, the tokens seen
 // and the draw's three numbers, so a request gets the same answer whatever else is in its batch.
 //
-// Order, as OpenAI's parameters and vLLM have it: log-probabilities are reported of the raw distribution; then logit_bias,
-// repetition, frequency and presence penalties, and the ban on end tokens before min_tokens; at temperature 0 the best
-// token (the lowest id of equals); else softmax(logits / temperature), cut by top_k, then top_p, then min_p, and one draw.
-// top_k keeps exactly k tokens and top_p the fewest tokens that reach its mass, the lower ids of equals; each cut works on
-// the distribution the one before it left.
+// Order, as OpenAI's parameters and vLLM have it: log-probabilities are reported of the raw distribution; then
+// logit_bias, repetition, frequency and presence penalties, and the ban on end tokens before min_tokens; at temperature
+// 0 the best token (the lowest id of equals); else softmax(logits / temperature), cut by top_k, then top_p, then min_p,
+// and one draw. top_k keeps exactly k tokens and top_p the fewest tokens that reach its mass, the lower ids of equals;
+// each cut works on the distribution the one before it left.
 //
-// One Sampler serves one thread; its scratch is a few vocabularies, allocated once. No call sorts or copies the vocabulary.
+// One Sampler serves one thread; its scratch is a few vocabularies, allocated once. No call sorts or copies the
+// vocabulary.
 
 #include <cstdint>
 #include <span>
@@ -25,7 +26,9 @@ class SeenTokens {
  public:
   void add_prompt(std::span<const TokenId> ids);
   void add_generated(TokenId id) { ++counts_[id]; }
-  const std::unordered_map<TokenId, int>& counts() const { return counts_; }  // how often generated; 0: in the prompt alone
+  const std::unordered_map<TokenId, int>& counts() const {
+    return counts_;
+  }  // how often generated; 0: in the prompt alone
 
  private:
   std::unordered_map<TokenId, int> counts_;
@@ -54,7 +57,8 @@ class Sampler {
   explicit Sampler(int vocab_size);
 
   // Changes `logits` [vocab_size]. kInternal when a logit is NaN or +infinity, or every token is banned.
-  Result<Sample> sample(std::span<float> logits, const SamplingSettings& settings, const SeenTokens& seen, const Draw& draw);
+  Result<Sample> sample(std::span<float> logits, const SamplingSettings& settings, const SeenTokens& seen,
+                        const Draw& draw);
   // How likely `id` is, and the `top` best tokens.
   Result<Sample> score(std::span<const float> logits, TokenId id, int top);
 

@@ -23,7 +23,8 @@ SamplingSettings greedy() {
   return settings;
 }
 
-TokenId choose(std::vector<float> logits, const SamplingSettings& settings, const SeenTokens& seen = {}, Draw draw = {}) {
+TokenId choose(std::vector<float> logits, const SamplingSettings& settings, const SeenTokens& seen = {},
+               Draw draw = {}) {
   Sampler sampler(static_cast<int>(logits.size()));
   const auto sample = sampler.sample(logits, settings, seen, draw);
   EXPECT_TRUE(sample.ok());
@@ -35,13 +36,15 @@ std::vector<double> reference(const std::vector<float>& logits, const SamplingSe
   const size_t n = logits.size();
   std::vector<size_t> order(n);
   std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return std::pair(-logits[a], a) < std::pair(-logits[b], b); });
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return std::pair(-logits[a], a) < std::pair(-logits[b], b); });
   std::vector<double> p(n);
   const auto normalise = [&] {
     const double sum = std::accumulate(p.begin(), p.end(), 0.0);
     for (double& x : p) x /= sum;
   };
-  for (size_t i = 0; i < n; ++i) p[i] = std::exp((double{logits[i]} - double{logits[order[0]]}) / double{settings.temperature});
+  for (size_t i = 0; i < n; ++i)
+    p[i] = std::exp((double{logits[i]} - double{logits[order[0]]}) / double{settings.temperature});
   normalise();
   if (settings.top_k > 0) {
     for (size_t rank = static_cast<size_t>(settings.top_k); rank < n; ++rank) p[order[rank]] = 0;
@@ -69,7 +72,8 @@ std::vector<double> frequencies(const std::vector<float>& logits, const Sampling
   std::vector<double> counts(logits.size());
   for (int i = 0; i < draws; ++i) {
     std::vector<float> row = logits;
-    ++counts[static_cast<size_t>(sampler.sample(row, settings, {}, {.seed = 11, .index = static_cast<uint64_t>(i)})->id)];
+    ++counts[static_cast<size_t>(
+        sampler.sample(row, settings, {}, {.seed = 11, .index = static_cast<uint64_t>(i)})->id)];
   }
   return counts;
 }
@@ -97,7 +101,8 @@ void expect_distribution(const std::vector<float>& logits, const SamplingSetting
   }
   const double freedom = cells - 1;
   // Wilson and Hilferty: about 4.5 standard deviations, fixed seeds.
-  const double bound = freedom < 1 ? 1e-9 : freedom * std::pow(1 - 2 / (9 * freedom) + 4.5 * std::sqrt(2 / (9 * freedom)), 3);
+  const double bound =
+      freedom < 1 ? 1e-9 : freedom * std::pow(1 - 2 / (9 * freedom) + 4.5 * std::sqrt(2 / (9 * freedom)), 3);
   EXPECT_LE(statistic, bound) << cells << " cells";
 }
 
@@ -153,7 +158,7 @@ TEST(Sampler, RepetitionPenaltyDividesOrMultipliesPromptAndAnswer) {
   settings.repetition_penalty = 2;
   SeenTokens seen;
   seen.add_prompt(std::vector<TokenId>{0});
-  EXPECT_EQ(choose({2, 1.1f, -1}, settings, seen), 1);    // 2 → 1
+  EXPECT_EQ(choose({2, 1.1f, -1}, settings, seen), 1);  // 2 → 1
   EXPECT_EQ(choose({2, 0.9f, -1}, settings, seen), 0);
   EXPECT_EQ(choose({-1, -1.9f, -3}, settings, seen), 1);  // −1 → −2
   seen.add_generated(1);
@@ -184,11 +189,13 @@ TEST(Sampler, MinTokensBansEndTokensUntilThen) {
 TEST(Sampler, TopPKeepsTheTokenThatReachesIt) {
   SamplingSettings settings;
   const std::vector<float> logits = {std::log(0.5f), std::log(0.3f), std::log(0.15f), std::log(0.05f)};
-  const std::vector<std::pair<double, size_t>> kept = {{0, 1}, {0.1, 1}, {0.49, 1}, {0.51, 2}, {0.79, 2}, {0.81, 3}, {0.94, 3}, {0.96, 4}, {1, 4}};
+  const std::vector<std::pair<double, size_t>> kept = {{0, 1},    {0.1, 1},  {0.49, 1}, {0.51, 2}, {0.79, 2},
+                                                       {0.81, 3}, {0.94, 3}, {0.96, 4}, {1, 4}};
   for (const auto& [top_p, count] : kept) {
     settings.top_p = top_p;
     const std::vector<double> got = frequencies(logits, settings, 2000);
-    EXPECT_EQ(static_cast<size_t>(std::count_if(got.begin(), got.end(), [](double n) { return n > 0; })), count) << top_p;
+    EXPECT_EQ(static_cast<size_t>(std::count_if(got.begin(), got.end(), [](double n) { return n > 0; })), count)
+        << top_p;
   }
   // Exact at the edge: half the mass is reached by half of the tokens.
   settings.top_p = 0.5;
@@ -211,7 +218,8 @@ TEST(Sampler, TopKKeepsExactlySoMany) {
 TEST(Sampler, MinPIsRelativeToTheBest) {
   SamplingSettings settings;
   settings.min_p = 0.25f;
-  const std::vector<double> got = frequencies({std::log(0.5f), std::log(0.2f), std::log(0.12f), std::log(0.18f)}, settings, 4000);
+  const std::vector<double> got =
+      frequencies({std::log(0.5f), std::log(0.2f), std::log(0.12f), std::log(0.18f)}, settings, 4000);
   EXPECT_GT(std::min({got[0], got[1], got[3]}), 0);
   EXPECT_EQ(got[2], 0);
   settings.min_p = 1;
@@ -227,9 +235,13 @@ TEST(Sampler, DrawsFromTheReferenceDistribution) {
     float min_p;
   };
   const std::vector<Case> cases = {
-      {50, 2, 1, 1, 0, 0},       {50, 2, 0.5f, 1, 0, 0},    {50, 2, 1.7f, 1, 0, 0},     {5000, 3, 1, 1, 0, 0},      {5000, 3, 1, 0.9, 0, 0},
-      {5000, 0.1f, 1, 0.3, 0, 0}, {3000, 3, 1, 1, 40, 0},    {3000, 3, 1.3f, 0.8, 40, 0}, {3000, 3, 1, 1, 0, 0.05f}, {3000, 3, 0.8f, 0.95, 100, 0.02f},
-      {1025, 3, 1, 0.99, 2000, 0}, {17, 1, 1, 0.7, 0, 0},     {1, 1, 1, 0.5, 3, 0.1f},
+      {50, 2, 1, 1, 0, 0},         {50, 2, 0.5f, 1, 0, 0},
+      {50, 2, 1.7f, 1, 0, 0},      {5000, 3, 1, 1, 0, 0},
+      {5000, 3, 1, 0.9, 0, 0},     {5000, 0.1f, 1, 0.3, 0, 0},
+      {3000, 3, 1, 1, 40, 0},      {3000, 3, 1.3f, 0.8, 40, 0},
+      {3000, 3, 1, 1, 0, 0.05f},   {3000, 3, 0.8f, 0.95, 100, 0.02f},
+      {1025, 3, 1, 0.99, 2000, 0}, {17, 1, 1, 0.7, 0, 0},
+      {1, 1, 1, 0.5, 3, 0.1f},
   };
   uint64_t seed = 0;
   for (const Case& one : cases) {
@@ -271,7 +283,8 @@ TEST(Sampler, LogprobsAreOfTheRawDistribution) {
     for (const float logit : logits) sum += std::exp(double{logit});
     std::vector<size_t> order(logits.size());
     std::iota(order.begin(), order.end(), 0);
-    std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return std::pair(-logits[a], a) < std::pair(-logits[b], b); });
+    std::sort(order.begin(), order.end(),
+              [&](size_t a, size_t b) { return std::pair(-logits[a], a) < std::pair(-logits[b], b); });
 
     SamplingSettings settings;
     settings.temperature = 0.7f;

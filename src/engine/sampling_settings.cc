@@ -14,7 +14,8 @@ constexpr double kGreedyTemperature = 1e-5;
 template <class Number>
 Result<void> in_range(std::string_view name, Number value, Number low, Number high) {
   if (value >= low && value <= high) return {};  // false for NaN
-  return invalid_argument(cat(name, " must be between ", low, " and ", high, ", but is ", value, "."), std::string(name));
+  return invalid_argument(cat(name, " must be between ", low, " and ", high, ", but is ", value, "."),
+                          std::string(name));
 }
 
 template <class Number>
@@ -22,7 +23,8 @@ Number first_set(const std::optional<Number>& wanted, const std::optional<Number
   return wanted ? *wanted : usual.value_or(otherwise);
 }
 
-Result<void> resolve_distribution(const api::SamplingParams& params, const api::SamplingParams& defaults, SamplingSettings& out) {
+Result<void> resolve_distribution(const api::SamplingParams& params, const api::SamplingParams& defaults,
+                                  SamplingSettings& out) {
   const double temperature = first_set(params.temperature, defaults.temperature, 1.0);
   const double top_p = first_set(params.top_p, defaults.top_p, 1.0);
   const double min_p = first_set(params.min_p, defaults.min_p, 0.0);
@@ -31,7 +33,8 @@ Result<void> resolve_distribution(const api::SamplingParams& params, const api::
   SLUICE_RETURN_IF_ERROR(in_range("top_p", top_p, 0.0, 1.0));
   SLUICE_RETURN_IF_ERROR(in_range("min_p", min_p, 0.0, 1.0));
   if (!(repetition > 0 && repetition <= 1000)) {
-    return invalid_argument(cat("repetition_penalty must be above 0 and at most 1000, but is ", repetition, "."), "repetition_penalty");
+    return invalid_argument(cat("repetition_penalty must be above 0 and at most 1000, but is ", repetition, "."),
+                            "repetition_penalty");
   }
   SLUICE_RETURN_IF_ERROR(in_range("frequency_penalty", params.frequency_penalty, -2.0, 2.0));
   SLUICE_RETURN_IF_ERROR(in_range("presence_penalty", params.presence_penalty, -2.0, 2.0));
@@ -49,14 +52,18 @@ Result<void> resolve_end(const api::SamplingParams& params, std::span<const Toke
   if (params.max_tokens < 0) return invalid_argument("max_tokens must not be negative.", "max_tokens");
   if (params.min_tokens < 0) return invalid_argument("min_tokens must not be negative.", "min_tokens");
   if (params.max_tokens > 0 && params.min_tokens > params.max_tokens) {
-    return invalid_argument(cat("min_tokens (", params.min_tokens, ") must not be above max_tokens (", params.max_tokens, ")."), "min_tokens");
+    return invalid_argument(
+        cat("min_tokens (", params.min_tokens, ") must not be above max_tokens (", params.max_tokens, ")."),
+        "min_tokens");
   }
   if (params.stop.size() > kStopStringsMax) {
-    return invalid_argument(cat("At most ", kStopStringsMax, " stop strings are possible, but ", params.stop.size(), " came."), "stop");
+    return invalid_argument(
+        cat("At most ", kStopStringsMax, " stop strings are possible, but ", params.stop.size(), " came."), "stop");
   }
   for (const std::string& stop : params.stop) {
     if (stop.empty()) return invalid_argument("A stop string must not be empty.", "stop");
-    if (stop.size() > kStopBytesMax) return invalid_argument(cat("A stop string may have at most ", kStopBytesMax, " bytes."), "stop");
+    if (stop.size() > kStopBytesMax)
+      return invalid_argument(cat("A stop string may have at most ", kStopBytesMax, " bytes."), "stop");
   }
   out.max_tokens = params.max_tokens;
   out.min_tokens = params.min_tokens;
@@ -79,13 +86,15 @@ Result<SamplingSettings> resolve_sampling(const api::SamplingParams& params, con
   SLUICE_RETURN_IF_ERROR(resolve_end(params, eos, out));
   for (const auto& [id, bias] : params.logit_bias) {
     if (id < 0 || id >= vocab_size) {
-      return invalid_argument(cat("logit_bias names token ", id, ", but the model's tokens are 0 to ", vocab_size - 1, "."), "logit_bias");
+      return invalid_argument(
+          cat("logit_bias names token ", id, ", but the model's tokens are 0 to ", vocab_size - 1, "."), "logit_bias");
     }
     SLUICE_RETURN_IF_ERROR(in_range("logit_bias", bias, -100.0, 100.0));
     out.logit_bias.emplace_back(id, static_cast<float>(bias));
   }
   if (params.logprobs) SLUICE_RETURN_IF_ERROR(in_range("logprobs", *params.logprobs, 0, kTopLogprobsMax));
-  if (params.prompt_logprobs) SLUICE_RETURN_IF_ERROR(in_range("prompt_logprobs", *params.prompt_logprobs, 0, kTopLogprobsMax));
+  if (params.prompt_logprobs)
+    SLUICE_RETURN_IF_ERROR(in_range("prompt_logprobs", *params.prompt_logprobs, 0, kTopLogprobsMax));
   out.logprobs = params.logprobs;
   out.prompt_logprobs = params.prompt_logprobs;
   out.seed = params.seed;

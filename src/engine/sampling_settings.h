@@ -43,7 +43,8 @@ struct SamplingSettings {
   bool ends(TokenId id) const;
 };
 
-// `params` first, then `defaults` (the model's generation_config.json), then OpenAI's. kInvalidArgument names the parameter.
+// `params` first, then `defaults` (the model's generation_config.json), then OpenAI's. kInvalidArgument names the
+// parameter.
 Result<SamplingSettings> resolve_sampling(const api::SamplingParams& params, const api::SamplingParams& defaults,
                                           std::span<const TokenId> eos, int vocab_size);
 

@@ -117,7 +117,8 @@ class Planner {
 
     const Reuse reuse = lookup(i);
     // Blocks that stop being available: new ones, and idle ones that come into use.
-    const int needed = (view.tokens + limits_.block_tokens - 1) / limits_.block_tokens - reuse.full_blocks + reuse.idle_blocks;
+    const int needed =
+        (view.tokens + limits_.block_tokens - 1) / limits_.block_tokens - reuse.full_blocks + reuse.idle_blocks;
     const auto enough = [&](int alive, int available) {
       return alive + admitted < limits_.sequences && needed + alive + admitted <= available;
     };

@@ -5,9 +5,10 @@
 //  1. Sequences with one token to compute (decoding) get their row, best first. One that needs a new block when none is
 //     available takes it from the worst running sequence, which is pre-empted (perhaps itself).
 //  2. Running sequences with more to compute (prefilling) get chunks, best first, while rows are left.
-//  3. Waiting sequences are admitted, best first and none out of turn, while rows, places and blocks are left; a strictly
-//     better priority may pre-empt worse running sequences for place and blocks. An admitted sequence gets all blocks its
-//     known tokens need, and one block of growth stays available for every running one.
+//  3. Waiting sequences are admitted, best first and none out of turn, while rows, places and blocks are left; a
+//  strictly
+//     better priority may pre-empt worse running sequences for place and blocks. An admitted sequence gets all blocks
+//     its known tokens need, and one block of growth stays available for every running one.
 // Better means: lower priority value, then earlier arrival. Lists come best first.
 
 #include <functional>
@@ -34,9 +35,9 @@ struct WaitingView {
 };
 
 struct StepLimits {
-  int rows = 0;            // of the step
-  int scored_rows = 0;     // of sequences that want every row's logits
-  int sequences = 0;       // running at once; ≤ rows
+  int rows = 0;         // of the step
+  int scored_rows = 0;  // of sequences that want every row's logits
+  int sequences = 0;    // running at once; ≤ rows
   int block_tokens = 0;
   int available_blocks = 0;
 };
@@ -56,7 +57,8 @@ struct StepPlan {
   std::vector<Admission> admissions;  // best first
 };
 
-// `lookup(i)` tells what waiting sequence i could take from the prefix index; it is asked only for those that may be admitted.
+// `lookup(i)` tells what waiting sequence i could take from the prefix index; it is asked only for those that may be
+// admitted.
 StepPlan plan_step(std::span<const RunningView> running, std::span<const WaitingView> waiting, const StepLimits& limits,
                    const std::function<Reuse(int)>& lookup);
 

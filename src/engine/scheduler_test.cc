@@ -56,7 +56,9 @@ TEST(Scheduler, ReusedTokensNeedNeitherRowsNorBlocks) {
 
 TEST(Scheduler, GivesUpACopyWhoseSourceIsNeededAsRoom) {
   const std::vector<WaitingView> waiting = {{.tokens = 19}};
-  const auto lookup = [](int) { return Reuse{.full_blocks = 3, .idle_blocks = 3, .partial_tokens = 2, .partial_idle = true}; };
+  const auto lookup = [](int) {
+    return Reuse{.full_blocks = 3, .idle_blocks = 3, .partial_tokens = 2, .partial_idle = true};
+  };
   const StepPlan tight = plan_step({}, waiting, limits(5), lookup);
   ASSERT_THAT(tight.admissions, ElementsAre(Admitted(0, 7)));
   EXPECT_FALSE(tight.admissions[0].copy_partial);
@@ -83,7 +85,8 @@ TEST(Scheduler, PlacesAreLimited) {
 }
 
 TEST(Scheduler, AGrowingSequencePreemptsTheWorst) {
-  const std::vector<RunningView> running = {decoding(9), prefilling(20, 0), decoding(9, 1)};  // the decoding ones need a block
+  const std::vector<RunningView> running = {decoding(9), prefilling(20, 0),
+                                            decoding(9, 1)};  // the decoding ones need a block
   const StepPlan plan = plan_step(running, std::vector<WaitingView>{{.tokens = 1}}, limits(0), nothing);
   EXPECT_THAT(plan.preempted, ElementsAre(2));
   EXPECT_THAT(plan.grants, ElementsAre(Granted(0, 1), Granted(1, 15)));
@@ -104,10 +107,12 @@ TEST(Scheduler, ABetterPriorityTakesPlaceAndBlocks) {
   EXPECT_THAT(plan.grants, ElementsAre(Granted(0, 1), Granted(1, 1), Granted(2, 1)));
   EXPECT_THAT(plan.admissions, ElementsAre(Admitted(0, 2)));
   // Not from its equals.
-  EXPECT_THAT(plan_step(full, std::vector<WaitingView>{{.priority = 2, .tokens = 2}}, limits(100), nothing).preempted, IsEmpty());
+  EXPECT_THAT(plan_step(full, std::vector<WaitingView>{{.priority = 2, .tokens = 2}}, limits(100), nothing).preempted,
+              IsEmpty());
   // Blocks: two of the worse sequences' two blocks each, with one left for the one that stays.
   const std::vector<RunningView> low = {decoding(6), decoding(6, 1), decoding(6, 1)};
-  EXPECT_THAT(plan_step(low, std::vector<WaitingView>{{.priority = 0, .tokens = 12}}, limits(0), nothing).preempted, ElementsAre(1, 2));
+  EXPECT_THAT(plan_step(low, std::vector<WaitingView>{{.priority = 0, .tokens = 12}}, limits(0), nothing).preempted,
+              ElementsAre(1, 2));
   // Nobody is put back in vain.
   const StepPlan vain = plan_step(low, std::vector<WaitingView>{{.priority = 0, .tokens = 16}}, limits(0), nothing);
   EXPECT_THAT(vain.preempted, IsEmpty());
@@ -118,7 +123,8 @@ TEST(Scheduler, ScoredPromptsHaveTheirOwnRowLimit) {
   RunningView scored = prefilling(30, 0);
   scored.scores_all = true;
   const std::vector<WaitingView> waiting = {{.tokens = 9, .scores_all = true}};
-  const StepPlan plan = plan_step(std::vector<RunningView>{scored, prefilling(30, 0)}, waiting, limits(100, 10), nothing);
+  const StepPlan plan =
+      plan_step(std::vector<RunningView>{scored, prefilling(30, 0)}, waiting, limits(100, 10), nothing);
   EXPECT_THAT(plan.grants, ElementsAre(Granted(0, 4), Granted(1, 6)));
   EXPECT_THAT(plan.admissions, IsEmpty());
   EXPECT_THAT(plan_step({}, waiting, limits(100), nothing).admissions, ElementsAre(Admitted(0, 4)));
@@ -133,7 +139,8 @@ TEST(Scheduler, PlansAreAlwaysPossible) {
     std::vector<RunningView> running;
     for (int i = draw(0, 4); i > 0; --i) {
       const int tokens = draw(2, 30);
-      running.push_back(draw(0, 1) == 0 ? decoding(tokens, draw(0, 2)) : prefilling(tokens, draw(0, tokens - 1), draw(0, 2)));
+      running.push_back(draw(0, 1) == 0 ? decoding(tokens, draw(0, 2))
+                                        : prefilling(tokens, draw(0, tokens - 1), draw(0, 2)));
       running.back().scores_all = draw(0, 4) == 0;
       running.back().releasable -= draw(0, 1) * draw(0, running.back().releasable);
     }
@@ -147,7 +154,8 @@ TEST(Scheduler, PlansAreAlwaysPossible) {
     for (const WaitingView& view : waiting) {
       const int tokens = view.tokens;
       const int full = draw(0, (tokens - 1) / 4);
-      reuse.push_back({full, draw(0, full), tokens - 1 - full * 4 > 0 ? draw(0, std::min(3, tokens - 1 - full * 4)) : 0, draw(0, 1) == 1});
+      reuse.push_back({full, draw(0, full), tokens - 1 - full * 4 > 0 ? draw(0, std::min(3, tokens - 1 - full * 4)) : 0,
+                       draw(0, 1) == 1});
     }
 
     const StepPlan plan = plan_step(running, waiting, bound, [&](int i) { return reuse[static_cast<size_t>(i)]; });
@@ -183,10 +191,13 @@ TEST(Scheduler, PlansAreAlwaysPossible) {
     ASSERT_LE(places, bound.sequences);
     if (!running.empty() && !gone[0]) {
       const bool waits_for_scored_rows = running[0].scores_all && bound.scored_rows == 0;
-      ASSERT_TRUE(waits_for_scored_rows || std::any_of(plan.grants.begin(), plan.grants.end(), [](const auto& grant) { return grant.running == 0; }) ||
-                  rows == bound.rows);
+      ASSERT_TRUE(
+          waits_for_scored_rows ||
+          std::any_of(plan.grants.begin(), plan.grants.end(), [](const auto& grant) { return grant.running == 0; }) ||
+          rows == bound.rows);
     }
-    if (running.empty() && !waiting.empty() && bound.available_blocks >= (waiting[0].tokens + 3) / 4) ASSERT_FALSE(plan.admissions.empty());
+    if (running.empty() && !waiting.empty() && bound.available_blocks >= (waiting[0].tokens + 3) / 4)
+      ASSERT_FALSE(plan.admissions.empty());
   }
 }
 

@@ -32,10 +32,10 @@ struct Sequence {
   std::vector<TokenId> tokens;  // prompt, then generated; the last generated one is not in the cache yet
   int prompt_tokens = 0;
   BlockTable table;
-  bool reads_rows = false;   // every prompt row's output is wanted, so none may come from the index
-  bool reads_logits = false; // that output is the logits
-  int rows_read = 0;         // of them, from the front
-  int cached_tokens = 0;     // of the prompt, taken from the index before any pre-emption
+  bool reads_rows = false;    // every prompt row's output is wanted, so none may come from the index
+  bool reads_logits = false;  // that output is the logits
+  int rows_read = 0;          // of them, from the front
+  int cached_tokens = 0;      // of the prompt, taken from the index before any pre-emption
   int preemptions = 0;
 
   std::unique_ptr<Answer> answer;  // of a generation
@@ -67,14 +67,14 @@ struct Request {
   int64_t arrived_us = 0;
   std::optional<int64_t> started_us;      // first place in the batch
   std::optional<int64_t> first_token_us;  // of any choice
-  SamplingSettings settings;   // of a generation, as are the next three
+  SamplingSettings settings;              // of a generation, as are the next three
   uint64_t seed = 0;
   std::shared_ptr<api::GenerationSink> sink;
   api::PromptReport prompt;
   std::unique_ptr<EmbedJob> embed;  // null: a generation
   std::vector<std::unique_ptr<Sequence>> sequences;
-  int unfinished = 0;          // sequences not done
-  bool ended = false;          // its last event has been sent
+  int unfinished = 0;  // sequences not done
+  bool ended = false;  // its last event has been sent
   api::Usage usage;
 };
 

@@ -1,8 +1,8 @@
 #pragma once
 // Finds stop strings in a text that arrives in pieces, and lets through what can no longer be part of one. The pieces'
-// borders do not matter. The stop string that is complete first wins; of several complete at the same byte, the longest.
-// Aho and Corasick's automaton (CACM 18(6), 1975): its state's depth is the length of the longest suffix of the text that
-// may still become a stop string, which is exactly what must be held back.
+// borders do not matter. The stop string that is complete first wins; of several complete at the same byte, the
+// longest. Aho and Corasick's automaton (CACM 18(6), 1975): its state's depth is the length of the longest suffix of
+// the text that may still become a stop string, which is exactly what must be held back.
 
 #include <cstdint>
 #include <string>

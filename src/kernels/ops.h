@@ -1,6 +1,6 @@
 #pragma once
-// The whole vocabulary of computation. A table of functions per implementation: `ref` (plain C++, the oracle), one per CPU
-// instruction set, later CUDA. The model calls nothing else, so a new device is a new table.
+// The whole vocabulary of computation. A table of functions per implementation: `ref` (plain C++, the oracle), one per
+// CPU instruction set, later CUDA. The model calls nothing else, so a new device is a new table.
 //
 // Activations are float32, row-major, contiguous. Weights keep their stored type and are widened in registers.
 // Every function may use the whole pool and returns when the result is there. No function allocates (scratch comes from
@@ -8,8 +8,8 @@
 //
 // Batch invariance: a row's result depends on that row's inputs alone, bit for bit, however many rows, sequences or
 // threads take part and wherever the row stands. (Every output element is accumulated in one order fixed by its own
-// length.) So batched output equals unbatched output, chunked prefill equals whole prefill, and a cached prefix equals a
-// computed one.
+// length.) So batched output equals unbatched output, chunked prefill equals whole prefill, and a cached prefix equals
+// a computed one.
 
 #include <cstdint>
 #include <span>
@@ -35,7 +35,7 @@ struct NormArgs {
 };
 
 struct MatmulArgs {
-  const float* x;               // [rows, K]
+  const float* x;  // [rows, K]
   int64_t rows;
   const Tensor* weight;         // [N, K], f32 f16 bf16 q8_0 q4_0
   const float* bias = nullptr;  // [N] or null
@@ -46,9 +46,9 @@ struct MatmulArgs {
 // Rotary embedding, in place, of the first `rotary_dim` elements of every head.
 // The pair (a, b) becomes (a·cos − b·sin, b·cos + a·sin).
 struct RopeArgs {
-  float* x;          // [rows, stride]: heads start at x + row·stride, one after another
+  float* x;  // [rows, stride]: heads start at x + row·stride, one after another
   int64_t rows;
-  int64_t stride;    // floats from one row to the next
+  int64_t stride;  // floats from one row to the next
   int heads;
   int head_dim;
   int rotary_dim;    // even, ≤ head_dim
@@ -86,13 +86,13 @@ struct KvWriteArgs {
 
 // Causal attention of every row over its own sequence's tokens 0 … context + i (its own included, already written).
 struct AttentionArgs {
-  const float* q;      // [rows, q_stride], heads·head_dim of each row are used
+  const float* q;  // [rows, q_stride], heads·head_dim of each row are used
   int64_t q_stride;
-  float* out;          // [rows, heads·head_dim]
-  int heads;           // a multiple of kv_heads; head h reads kv head h / (heads / kv_heads)
+  float* out;  // [rows, heads·head_dim]
+  int heads;   // a multiple of kv_heads; head h reads kv head h / (heads / kv_heads)
   float scale;
-  float softcap = 0;   // > 0: score = softcap · tanh(score / softcap)
-  int window = 0;      // > 0: only the last `window` tokens, the row's own included
+  float softcap = 0;  // > 0: score = softcap · tanh(score / softcap)
+  int window = 0;     // > 0: only the last `window` tokens, the row's own included
   std::span<const SequenceRows> sequences;
   KvLayer layer;
 };
@@ -117,8 +117,8 @@ struct Ops {
   void (*kv_write)(ThreadPool& pool, const KvWriteArgs& args);
   void (*attention)(ThreadPool& pool, const AttentionArgs& args);
   void (*gated_activation)(ThreadPool& pool, const GatedActivationArgs& args);
-  void (*add)(ThreadPool& pool, float* x, const float* y, int64_t count);             // x += y
-  void (*softcap)(ThreadPool& pool, float* x, float cap, int64_t count);              // x = cap · tanh(x / cap)
+  void (*add)(ThreadPool& pool, float* x, const float* y, int64_t count);  // x += y
+  void (*softcap)(ThreadPool& pool, float* x, float cap, int64_t count);   // x = cap · tanh(x / cap)
 };
 
 const Ops& reference_ops();

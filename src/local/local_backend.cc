@@ -21,7 +21,8 @@ constexpr int kPromptScoreRows = 64;  // rows of one step whose prompt log-proba
 
 class EngineBackend final : public LocalBackend {
  public:
-  static Result<std::unique_ptr<LocalBackend>> load(const LocalOptions& options, MetricsRegistry& metrics, const LoadingReport& report) {
+  static Result<std::unique_ptr<LocalBackend>> load(const LocalOptions& options, MetricsRegistry& metrics,
+                                                    const LoadingReport& report) {
     std::unique_ptr<EngineBackend> backend(new EngineBackend(options.threads));
     SLUICE_RETURN_IF_ERROR(backend->initialise(options, metrics, report));
     return std::unique_ptr<LocalBackend>(std::move(backend));
@@ -68,11 +69,13 @@ class EngineBackend final : public LocalBackend {
     SLUICE_RETURN_IF_ERROR(check_name(model));
     return prompts_->tokens(prompt);
   }
-  Result<std::string> detokenize(const std::string& model, const std::vector<api::TokenId>& ids, bool skip_special) const override {
+  Result<std::string> detokenize(const std::string& model, const std::vector<api::TokenId>& ids,
+                                 bool skip_special) const override {
     SLUICE_RETURN_IF_ERROR(check_name(model));
     for (const api::TokenId id : ids) {
       if (id < 0 || id >= text_.tokenizer->vocab_size()) {
-        return invalid_argument(cat("token id ", id, " is outside the vocabulary of ", text_.tokenizer->vocab_size()), "tokens");
+        return invalid_argument(cat("token id ", id, " is outside the vocabulary of ", text_.tokenizer->vocab_size()),
+                                "tokens");
       }
     }
     return utf8_sanitize(text_.tokenizer->decode(ids, skip_special));
@@ -104,7 +107,8 @@ class EngineBackend final : public LocalBackend {
     SLUICE_TRY(std::unique_ptr<model::Decoder> decoder,
                model::load_decoder(files, description, options.load, *ops_, pool_, report.on_progress));
     if (text_.tokenizer->vocab_size() > description.spec.vocab_size) {
-      log::warn("the tokenizer has more tokens than the model", {{"tokenizer", text_.tokenizer->vocab_size()}, {"model", description.spec.vocab_size}});
+      log::warn("the tokenizer has more tokens than the model",
+                {{"tokenizer", text_.tokenizer->vocab_size()}, {"model", description.spec.vocab_size}});
     }
 
     const bool chat = text_.chat_template.has_value();
@@ -120,11 +124,13 @@ class EngineBackend final : public LocalBackend {
                                    .eos = text_.eos,
                                    .sampling_defaults = text_.sampling,
                                    .model_name = cards_.front().id};
-    SLUICE_TRY(engine_, engine::Engine::create(std::move(decoder), *text_.tokenizer, std::move(settings), metrics, clock_));
+    SLUICE_TRY(engine_,
+               engine::Engine::create(std::move(decoder), *text_.tokenizer, std::move(settings), metrics, clock_));
     return {};
   }
 
-  void set_cards(const LocalOptions& options, const checkpoint::ModelFiles& files, const model::ModelDescription& description, bool chat) {
+  void set_cards(const LocalOptions& options, const checkpoint::ModelFiles& files,
+                 const model::ModelDescription& description, bool chat) {
     std::vector<std::string> names = options.served_names;
     if (names.empty()) names.push_back(files.name);
     for (const std::string& name : names) {
@@ -138,11 +144,13 @@ class EngineBackend final : public LocalBackend {
   }
 
   Result<void> check_name(const std::string& name) const {
-    const bool known = name.empty() || std::ranges::any_of(cards_, [&](const api::ModelCard& card) { return card.id == name; });
+    const bool known =
+        name.empty() || std::ranges::any_of(cards_, [&](const api::ModelCard& card) { return card.id == name; });
     if (known) return {};
     std::vector<std::string> names;
     for (const api::ModelCard& card : cards_) names.push_back(card.id);
-    return Error{ErrorCode::kNotFound, cat("the model '", name, "' does not exist here; served: ", join(names, ", ")), "model", "model_not_found"};
+    return Error{ErrorCode::kNotFound, cat("the model '", name, "' does not exist here; served: ", join(names, ", ")),
+                 "model", "model_not_found"};
   }
 
   // In the order in which they are needed; the engine, last, is destroyed first and ends every request.
@@ -158,7 +166,8 @@ class EngineBackend final : public LocalBackend {
 
 }  // namespace
 
-Result<std::unique_ptr<LocalBackend>> LocalBackend::load(const LocalOptions& options, MetricsRegistry& metrics, const LoadingReport& report) {
+Result<std::unique_ptr<LocalBackend>> LocalBackend::load(const LocalOptions& options, MetricsRegistry& metrics,
+                                                         const LoadingReport& report) {
   return EngineBackend::load(options, metrics, report);
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// A model on this machine as an api::Backend: files, memory plan, decoder, tokenizer, templates and engine put together.
-// This is what embedding the engine half in another program means.
+// A model on this machine as an api::Backend: files, memory plan, decoder, tokenizer, templates and engine put
+// together. This is what embedding the engine half in another program means.
 
 #include <functional>
 #include <memory>
@@ -15,27 +15,29 @@
 namespace sluice::local {
 
 struct LocalOptions {
-  std::string model_path;                  // see checkpoint::open_model
-  std::vector<std::string> served_names;   // empty: the model's own name
-  std::string chat_template_path;          // "": the model's own template
+  std::string model_path;                 // see checkpoint::open_model
+  std::vector<std::string> served_names;  // empty: the model's own name
+  std::string chat_template_path;         // "": the model's own template
   model::LoadOptions load;
   model::MemoryRequest memory;
   ThreadPoolOptions threads;
-  std::string kernels;                     // pinned implementation, or ""
-  int waiting_max = 1024;                  // requests accepted but not yet running
+  std::string kernels;     // pinned implementation, or ""
+  int waiting_max = 1024;  // requests accepted but not yet running
   bool prefix_index = true;
 };
 
 // Told what happens while loading; any may be empty. Called on the loading thread.
 struct LoadingReport {
-  std::function<void(const model::ModelDescription&, const model::MemoryPlan&)> on_plan;  // before anything large is read
+  std::function<void(const model::ModelDescription&, const model::MemoryPlan&)>
+      on_plan;  // before anything large is read
   std::function<void(size_t done_bytes, size_t total_bytes)> on_progress;
 };
 
 class LocalBackend : public api::Backend {
  public:
   // Loads the model and starts the engine's thread. `metrics` must outlive it.
-  static Result<std::unique_ptr<LocalBackend>> load(const LocalOptions& options, MetricsRegistry& metrics, const LoadingReport& report = {});
+  static Result<std::unique_ptr<LocalBackend>> load(const LocalOptions& options, MetricsRegistry& metrics,
+                                                    const LoadingReport& report = {});
 
   // Stops accepting and waits up to `timeout_ms` for running requests; what is left then ends with kUnavailable.
   // Returns whether all finished.

@@ -57,7 +57,8 @@ class LocalBackendTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     metrics_ = new MetricsRegistry();
-    auto loaded = LocalBackend::load({.model_path = kModel, .served_names = {"demo", "alias"}, .memory = {.limit = size_t{1} << 30}}, *metrics_);
+    auto loaded = LocalBackend::load(
+        {.model_path = kModel, .served_names = {"demo", "alias"}, .memory = {.limit = size_t{1} << 30}}, *metrics_);
     ASSERT_TRUE(loaded.ok()) << loaded.error().message;
     backend_ = std::move(loaded).value().release();
   }
@@ -67,15 +68,17 @@ class LocalBackendTest : public testing::Test {
   }
 
   static Json examples() { return parse_json(read_file(kModel + "/examples.json").value()).value()["examples"]; }
-  static std::shared_ptr<Collector> ask(const Json& messages, const api::SamplingParams& sampling = {.temperature = 0, .max_tokens = 300},
+  static std::shared_ptr<Collector> ask(const Json& messages,
+                                        const api::SamplingParams& sampling = {.temperature = 0, .max_tokens = 300},
                                         int choices = 1) {
     auto sink = std::make_shared<Collector>();
-    const auto accepted = backend_->generate({.id = api::next_request_id(),
-                                              .model = "demo",
-                                              .prompt = api::ChatPrompt{.messages = std::make_shared<const Json>(messages)},
-                                              .sampling = sampling,
-                                              .choices = choices},
-                                             sink);
+    const auto accepted =
+        backend_->generate({.id = api::next_request_id(),
+                            .model = "demo",
+                            .prompt = api::ChatPrompt{.messages = std::make_shared<const Json>(messages)},
+                            .sampling = sampling,
+                            .choices = choices},
+                           sink);
     EXPECT_TRUE(accepted.ok()) << accepted.error().message;
     return sink;
   }
@@ -86,7 +89,8 @@ class LocalBackendTest : public testing::Test {
 
 TEST_F(LocalBackendTest, AnswersAsTheReferenceDoes) {
   for (const Json& example : examples()) {
-    const auto tokens = backend_->tokenize("demo", api::ChatPrompt{.messages = std::make_shared<const Json>(example["messages"])});
+    const auto tokens =
+        backend_->tokenize("demo", api::ChatPrompt{.messages = std::make_shared<const Json>(example["messages"])});
     ASSERT_TRUE(tokens.ok()) << tokens.error().message;
     EXPECT_EQ(*tokens, example["prompt_token_ids"].get<std::vector<api::TokenId>>());
     const auto sink = ask(example["messages"]);
@@ -121,7 +125,8 @@ TEST_F(LocalBackendTest, ASecondAskingReusesThePrompt) {
 TEST_F(LocalBackendTest, CancelEndsWithOneLastEvent) {
   auto sink = std::make_shared<Collector>();
   const api::RequestId id = api::next_request_id();
-  ASSERT_TRUE(backend_->generate({.id = id, .prompt = api::TextPrompt{"Hello"}, .sampling = {.ignore_eos = true}}, sink).ok());
+  ASSERT_TRUE(
+      backend_->generate({.id = id, .prompt = api::TextPrompt{"Hello"}, .sampling = {.ignore_eos = true}}, sink).ok());
   backend_->cancel(id);
   sink->wait();
   ASSERT_FALSE(sink->end->ok());
@@ -146,12 +151,15 @@ TEST_F(LocalBackendTest, EmbedsTexts) {
   std::mutex mutex;
   std::condition_variable ready;
   std::optional<Result<api::EmbedAnswer>> answer;
-  ASSERT_TRUE(backend_->embed({.id = api::next_request_id(), .model = "alias", .inputs = {api::TextPrompt{"open settings"}, api::TextPrompt{"打开设置"}}},
-                              [&](Result<api::EmbedAnswer> result) {
-                                const std::lock_guard lock(mutex);
-                                answer.emplace(std::move(result));
-                                ready.notify_one();
-                              })
+  ASSERT_TRUE(backend_
+                  ->embed({.id = api::next_request_id(),
+                           .model = "alias",
+                           .inputs = {api::TextPrompt{"open settings"}, api::TextPrompt{"打开设置"}}},
+                          [&](Result<api::EmbedAnswer> result) {
+                            const std::lock_guard lock(mutex);
+                            answer.emplace(std::move(result));
+                            ready.notify_one();
+                          })
                   .ok());
   std::unique_lock lock(mutex);
   ASSERT_TRUE(ready.wait_for(lock, std::chrono::seconds(60), [&] { return answer.has_value(); }));

@@ -14,7 +14,8 @@ using checkpoint::ModelFiles;
 using text::TokenId;
 
 void add_id(std::vector<TokenId>& ids, int64_t id, int vocab_size) {
-  if (id >= 0 && id < vocab_size && std::ranges::count(ids, static_cast<TokenId>(id)) == 0) ids.push_back(static_cast<TokenId>(id));
+  if (id >= 0 && id < vocab_size && std::ranges::count(ids, static_cast<TokenId>(id)) == 0)
+    ids.push_back(static_cast<TokenId>(id));
 }
 
 // eos_token_id of a config: a number or a list of them.
@@ -98,7 +99,8 @@ Result<void> load_gguf(const ModelFiles& files, ModelText& made) {
 
 Result<ModelText> load_model_text(const ModelFiles& files, const std::string& template_path) {
   ModelText made;
-  SLUICE_RETURN_IF_ERROR(files.kind == checkpoint::ModelKind::kGguf ? load_gguf(files, made) : load_hugging_face(files, made));
+  SLUICE_RETURN_IF_ERROR(files.kind == checkpoint::ModelKind::kGguf ? load_gguf(files, made)
+                                                                    : load_hugging_face(files, made));
   SLUICE_TRY(made.sampling, recommended_sampling(files.generation_config));
   if (made.eos.empty() && made.tokenizer->eos()) made.eos.push_back(*made.tokenizer->eos());
   if (made.eos.empty()) log::warn("the model names no end token: answers end at max_tokens or a stop string");
@@ -106,14 +108,16 @@ Result<ModelText> load_model_text(const ModelFiles& files, const std::string& te
   if (!template_path.empty()) {
     SLUICE_TRY(const std::string source, read_file(template_path, size_t{1} << 20));
     auto parsed = text::ChatTemplate::parse(source);
-    if (!parsed.ok()) return Error{parsed.error().code, cat(template_path, ": ", parsed.error().message), "chat-template", {}};
+    if (!parsed.ok())
+      return Error{parsed.error().code, cat(template_path, ": ", parsed.error().message), "chat-template", {}};
     made.chat_template = std::move(parsed).value();
   } else if (const std::string* source = files.chat_template(); source != nullptr) {
     auto parsed = text::ChatTemplate::parse(*source);
     if (parsed.ok()) {
       made.chat_template = std::move(parsed).value();
     } else {
-      log::warn("the model's chat template cannot be used; give --chat-template FILE", {{"reason", parsed.error().message}});
+      log::warn("the model's chat template cannot be used; give --chat-template FILE",
+                {{"reason", parsed.error().message}});
     }
   }
   return made;

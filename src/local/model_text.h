@@ -19,12 +19,12 @@ struct ModelText {
   std::unique_ptr<text::Tokenizer> tokenizer;
   std::optional<text::ChatTemplate> chat_template;
   std::map<std::string, std::string> special_tokens;  // bos_token → "<s>", …: names templates may print
-  std::vector<text::TokenId> eos;                      // every id that ends an answer
-  api::SamplingParams sampling;                        // recommended; what the authors leave open is unset
+  std::vector<text::TokenId> eos;                     // every id that ends an answer
+  api::SamplingParams sampling;                       // recommended; what the authors leave open is unset
 };
 
-// `template_path` overrides the model's chat template when not "". A template that does not parse is an error only when it
-// was asked for; else the model is served without one and a warning says why.
+// `template_path` overrides the model's chat template when not "". A template that does not parse is an error only when
+// it was asked for; else the model is served without one and a warning says why.
 Result<ModelText> load_model_text(const checkpoint::ModelFiles& files, const std::string& template_path);
 
 }  // namespace sluice::local

@@ -14,27 +14,31 @@ size_t floats(int64_t count) { return static_cast<size_t>(count) * sizeof(float)
 }  // namespace
 
 size_t kv_bytes_per_token(const DecoderSpec& spec, DType kv_dtype) {
-  return size_t{2} * static_cast<size_t>(spec.layers) * static_cast<size_t>(spec.kv_heads) * row_bytes(kv_dtype, spec.head_dim);
+  return size_t{2} * static_cast<size_t>(spec.layers) * static_cast<size_t>(spec.kv_heads) *
+         row_bytes(kv_dtype, spec.head_dim);
 }
 
 size_t activation_bytes(const DecoderSpec& spec, int step_rows_max, int logits_rows_max) {
   const int64_t per_row = int64_t{4} * spec.hidden_size + int64_t{2} * spec.heads * spec.head_dim +
-                          int64_t{2} * spec.kv_heads * spec.head_dim + int64_t{2} * spec.intermediate_size + spec.rope.rotary_dim;
+                          int64_t{2} * spec.kv_heads * spec.head_dim + int64_t{2} * spec.intermediate_size +
+                          spec.rope.rotary_dim;
   return floats(step_rows_max * per_row + int64_t{logits_rows_max} * spec.vocab_size);
 }
 
-Result<std::unique_ptr<Decoder>> Decoder::create(DecoderSpec spec, DecoderWeights weights, const DecoderOptions& options,
-                                                 const kernels::Ops& ops, ThreadPool& pool) {
+Result<std::unique_ptr<Decoder>> Decoder::create(DecoderSpec spec, DecoderWeights weights,
+                                                 const DecoderOptions& options, const kernels::Ops& ops,
+                                                 ThreadPool& pool) {
   const DTypeTraits kv = dtype_traits(options.kv_dtype);
   if (spec.head_dim % kv.block_elements != 0) {
-    return invalid_argument(cat("--kv-dtype ", kv.name, " stores blocks of ", kv.block_elements, " elements, but this model's heads have ",
-                                spec.head_dim, "; use f16 or bf16"),
+    return invalid_argument(cat("--kv-dtype ", kv.name, " stores blocks of ", kv.block_elements,
+                                " elements, but this model's heads have ", spec.head_dim, "; use f16 or bf16"),
                             "kv-dtype");
   }
   return std::unique_ptr<Decoder>(new Decoder(std::move(spec), std::move(weights), options, ops, pool));
 }
 
-Decoder::Decoder(DecoderSpec spec, DecoderWeights weights, const DecoderOptions& options, const kernels::Ops& ops, ThreadPool& pool)
+Decoder::Decoder(DecoderSpec spec, DecoderWeights weights, const DecoderOptions& options, const kernels::Ops& ops,
+                 ThreadPool& pool)
     : spec_(std::move(spec)), weights_(std::move(weights)), options_(options), ops_(ops), pool_(pool) {
   traits_ = {.architecture = spec_.architecture,
              .vocab_size = spec_.vocab_size,
@@ -83,7 +87,8 @@ kernels::KvLayer Decoder::kv_layer(int index) {
 }
 
 void Decoder::copy_block(int32_t from, int32_t to, int tokens) {
-  SLUICE_CHECK(from >= 0 && from < blocks_ && to >= 0 && to < blocks_ && tokens >= 0 && tokens <= options_.block_tokens);
+  SLUICE_CHECK(from >= 0 && from < blocks_ && to >= 0 && to < blocks_ && tokens >= 0 &&
+               tokens <= options_.block_tokens);
   const size_t row = row_bytes(options_.kv_dtype, spec_.head_dim);
   const size_t head = row * static_cast<size_t>(options_.block_tokens);
   for (int layer = 0; layer < spec_.layers; ++layer) {
@@ -99,7 +104,8 @@ void Decoder::copy_block(int32_t from, int32_t to, int tokens) {
 }
 
 void Decoder::project(const float* x, int64_t rows, const Tensor& weight, const std::vector<float>& bias, float* out) {
-  ops_.matmul(pool_, {.x = x, .rows = rows, .weight = &weight, .bias = bias.empty() ? nullptr : bias.data(), .out = out});
+  ops_.matmul(pool_,
+              {.x = x, .rows = rows, .weight = &weight, .bias = bias.empty() ? nullptr : bias.data(), .out = out});
 }
 
 void Decoder::norm(const float* x, int64_t rows, const std::vector<float>& weight, float* out) {
@@ -147,7 +153,8 @@ void Decoder::attention(const DecoderLayerWeights& layer, int index, const StepB
                          .sequences = batch.sequences,
                          .layer = cache});
   project(attended_.as<float>(), rows, layer.o, layer.o_bias, projected_.as<float>());
-  if (!layer.attention_post_norm.empty()) norm(projected_.as<float>(), rows, layer.attention_post_norm, projected_.as<float>());
+  if (!layer.attention_post_norm.empty())
+    norm(projected_.as<float>(), rows, layer.attention_post_norm, projected_.as<float>());
   ops_.add(pool_, x_.as<float>(), projected_.as<float>(), rows * spec_.hidden_size);
 }
 
@@ -173,7 +180,8 @@ Result<StepOutput> Decoder::run(const StepBatch& batch) {
   SLUICE_CHECK(batch.positions.size() == batch.tokens.size());
   for (const TokenId token : batch.tokens) {
     if (token < 0 || token >= spec_.vocab_size) {
-      return invalid_argument(cat("token id ", token, " is outside the model's vocabulary of ", spec_.vocab_size), "prompt");
+      return invalid_argument(cat("token id ", token, " is outside the model's vocabulary of ", spec_.vocab_size),
+                              "prompt");
     }
   }
 

@@ -1,7 +1,7 @@
 #pragma once
 // The one decoder: a causal transformer that a DecoderSpec describes, over a paged cache.
-// x ← x + post_norm(O · attention(rope(Q·n), rope(K·n), V·n)), n = norm(x);  x ← x + post_norm(down · (act(gate·m) ⊙ up·m)),
-// m = norm(x); logits = head · norm(x). The post_norms exist only in some families.
+// x ← x + post_norm(O · attention(rope(Q·n), rope(K·n), V·n)), n = norm(x);  x ← x + post_norm(down · (act(gate·m) ⊙
+// up·m)), m = norm(x); logits = head · norm(x). The post_norms exist only in some families.
 
 #include <memory>
 
@@ -18,8 +18,9 @@ struct DecoderOptions {
 class Decoder final : public LanguageModel {
  public:
   // `ops` and `pool` must outlive it. kInvalidArgument when kv_dtype does not fit the head's size.
-  static Result<std::unique_ptr<Decoder>> create(DecoderSpec spec, DecoderWeights weights, const DecoderOptions& options,
-                                                 const kernels::Ops& ops, ThreadPool& pool);
+  static Result<std::unique_ptr<Decoder>> create(DecoderSpec spec, DecoderWeights weights,
+                                                 const DecoderOptions& options, const kernels::Ops& ops,
+                                                 ThreadPool& pool);
 
   const ModelTraits& traits() const override { return traits_; }
   CacheLayout cache_layout() const override;
@@ -31,7 +32,8 @@ class Decoder final : public LanguageModel {
   const DecoderWeights& weights() const { return weights_; }
 
  private:
-  Decoder(DecoderSpec spec, DecoderWeights weights, const DecoderOptions& options, const kernels::Ops& ops, ThreadPool& pool);
+  Decoder(DecoderSpec spec, DecoderWeights weights, const DecoderOptions& options, const kernels::Ops& ops,
+          ThreadPool& pool);
 
   void attention(const DecoderLayerWeights& layer, int index, const StepBatch& batch, int64_t rows);
   void mlp(const DecoderLayerWeights& layer, int64_t rows);
@@ -51,16 +53,16 @@ class Decoder final : public LanguageModel {
   int blocks_ = 0;
   int step_rows_max_ = 0;
   int logits_rows_max_ = 0;
-  Buffer cache_;         // [layers, 2 (k, v), blocks, kv_heads, block_tokens, head_dim] of kv_dtype
-  Buffer x_;             // [rows, hidden] the residual stream
-  Buffer normed_;        // [rows, hidden]
-  Buffer projected_;     // [rows, hidden] a block's output before it joins the stream
-  Buffer q_, k_, v_;     // [rows, heads·head_dim], [rows, kv_heads·head_dim] twice
-  Buffer attended_;      // [rows, heads·head_dim]
-  Buffer gate_, up_;     // [rows, intermediate]
-  Buffer cos_, sin_;     // [rows, rotary_dim/2]
-  Buffer hidden_;        // [rows, hidden] after the final norm
-  Buffer logits_;        // [logits_rows, vocab]
+  Buffer cache_;      // [layers, 2 (k, v), blocks, kv_heads, block_tokens, head_dim] of kv_dtype
+  Buffer x_;          // [rows, hidden] the residual stream
+  Buffer normed_;     // [rows, hidden]
+  Buffer projected_;  // [rows, hidden] a block's output before it joins the stream
+  Buffer q_, k_, v_;  // [rows, heads·head_dim], [rows, kv_heads·head_dim] twice
+  Buffer attended_;   // [rows, heads·head_dim]
+  Buffer gate_, up_;  // [rows, intermediate]
+  Buffer cos_, sin_;  // [rows, rotary_dim/2]
+  Buffer hidden_;     // [rows, hidden] after the final norm
+  Buffer logits_;     // [logits_rows, vocab]
 };
 
 // Bytes reserve() allocates besides the cache: the memory plan's activations.

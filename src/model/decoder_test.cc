@@ -66,16 +66,21 @@ class GoldenModel {
     }
     return made;
   }
-  void release(const TestSequence& sequence) { free_.insert(free_.end(), sequence.blocks.begin(), sequence.blocks.end()); }
+  void release(const TestSequence& sequence) {
+    free_.insert(free_.end(), sequence.blocks.begin(), sequence.blocks.end());
+  }
 
   // Runs the given new tokens of each sequence in one step; returns the logits of every row, [rows][vocab].
-  std::vector<std::vector<float>> step(const std::vector<TestSequence*>& sequences, const std::vector<std::vector<TokenId>>& tokens) {
+  std::vector<std::vector<float>> step(const std::vector<TestSequence*>& sequences,
+                                       const std::vector<std::vector<TokenId>>& tokens) {
     std::vector<TokenId> flat;
     std::vector<int32_t> positions, rows;
     std::vector<SequenceRows> slices;
     for (size_t s = 0; s < sequences.size(); ++s) {
-      slices.push_back({.first_row = static_cast<int>(flat.size()), .rows = static_cast<int>(tokens[s].size()),
-                        .context = sequences[s]->context, .blocks = sequences[s]->blocks.data()});
+      slices.push_back({.first_row = static_cast<int>(flat.size()),
+                        .rows = static_cast<int>(tokens[s].size()),
+                        .context = sequences[s]->context,
+                        .blocks = sequences[s]->blocks.data()});
       for (const TokenId token : tokens[s]) {
         rows.push_back(static_cast<int32_t>(flat.size()));
         flat.push_back(token);
@@ -87,7 +92,8 @@ class GoldenModel {
     std::vector<std::vector<float>> logits;
     const auto vocab = static_cast<size_t>(decoder_->traits().vocab_size);
     for (size_t r = 0; r < rows.size(); ++r) {
-      logits.emplace_back(output->logits.begin() + static_cast<long>(r * vocab), output->logits.begin() + static_cast<long>((r + 1) * vocab));
+      logits.emplace_back(output->logits.begin() + static_cast<long>(r * vocab),
+                          output->logits.begin() + static_cast<long>((r + 1) * vocab));
     }
     return logits;
   }
@@ -113,7 +119,9 @@ double relative_error(const std::vector<std::vector<float>>& a, const std::vecto
   return std::sqrt(difference / norm);
 }
 
-TokenId argmax(const std::vector<float>& row) { return static_cast<TokenId>(std::max_element(row.begin(), row.end()) - row.begin()); }
+TokenId argmax(const std::vector<float>& row) {
+  return static_cast<TokenId>(std::max_element(row.begin(), row.end()) - row.begin());
+}
 
 struct Case {
   std::string family, file;  // file: "" for the directory (safetensors), or "model.gguf"
@@ -121,7 +129,9 @@ struct Case {
 
 class DecoderGolden : public testing::TestWithParam<Case> {
  protected:
-  std::string path() const { return kGoldens + GetParam().family + (GetParam().file.empty() ? "" : "/" + GetParam().file); }
+  std::string path() const {
+    return kGoldens + GetParam().family + (GetParam().file.empty() ? "" : "/" + GetParam().file);
+  }
   // The directory holds both kinds of file; a safetensors load names the directory.
   Golden golden_ = read_golden(GetParam().family);
 };
@@ -153,7 +163,8 @@ TEST_P(DecoderGolden, ChunksMixedBatchesAndCopiedBlocksAreBitEqual) {
   std::vector<std::vector<float>> got;
   size_t at = 0;
   for (const size_t chunk : {5u, 1u, 11u, 3u, 17u}) {
-    const std::vector<TokenId> part(golden_.prompt.begin() + static_cast<long>(at), golden_.prompt.begin() + static_cast<long>(at + chunk));
+    const std::vector<TokenId> part(golden_.prompt.begin() + static_cast<long>(at),
+                                    golden_.prompt.begin() + static_cast<long>(at + chunk));
     const auto rows = model.step({&other, &chunked}, {{golden_.prompt[at % 7], golden_.prompt[3]}, part});
     got.insert(got.end(), rows.begin() + 2, rows.end());
     at += chunk;
@@ -207,7 +218,8 @@ INSTANTIATE_TEST_SUITE_P(Families, DecoderGolden, testing::ValuesIn(cases()), []
 
 TEST(Decoder, RefusesCacheTypesThatDoNotFitTheHead) {
   ThreadPool pool({.threads = 1});
-  const auto files = std::make_shared<const checkpoint::ModelFiles>(checkpoint::open_model(kGoldens + "llama2").value());
+  const auto files =
+      std::make_shared<const checkpoint::ModelFiles>(checkpoint::open_model(kGoldens + "llama2").value());
   const auto description = describe_model(*files).value();
   const auto decoder = load_decoder(files, description, {.kv_dtype = DType::kQ8_0}, kernels::reference_ops(), pool);
   ASSERT_FALSE(decoder.ok());

@@ -13,26 +13,40 @@ using checkpoint::WeightMap;
 
 std::string tensor_name(const WeightName& name, FileKind kind, int layer) {
   std::string text(kind == FileKind::kGguf ? name.gguf : name.hugging_face);
-  if (const size_t braces = text.find("{}"); braces != std::string::npos) text.replace(braces, 2, std::to_string(layer));
+  if (const size_t braces = text.find("{}"); braces != std::string::npos)
+    text.replace(braces, 2, std::to_string(layer));
   return text;
 }
 
 // Where a vector goes; null for the roles of matrices.
 std::vector<float>* vector_slot(Role role, DecoderWeights& weights, DecoderLayerWeights& layer) {
   switch (role) {
-    case Role::kFinalNorm: return &weights.final_norm;
-    case Role::kAttentionNorm: return &layer.attention_norm;
-    case Role::kAttentionPostNorm: return &layer.attention_post_norm;
-    case Role::kMlpNorm: return &layer.mlp_norm;
-    case Role::kMlpPostNorm: return &layer.mlp_post_norm;
-    case Role::kQBias: return &layer.q_bias;
-    case Role::kKBias: return &layer.k_bias;
-    case Role::kVBias: return &layer.v_bias;
-    case Role::kOBias: return &layer.o_bias;
-    case Role::kGateBias: return &layer.gate_bias;
-    case Role::kUpBias: return &layer.up_bias;
-    case Role::kDownBias: return &layer.down_bias;
-    default: return nullptr;
+    case Role::kFinalNorm:
+      return &weights.final_norm;
+    case Role::kAttentionNorm:
+      return &layer.attention_norm;
+    case Role::kAttentionPostNorm:
+      return &layer.attention_post_norm;
+    case Role::kMlpNorm:
+      return &layer.mlp_norm;
+    case Role::kMlpPostNorm:
+      return &layer.mlp_post_norm;
+    case Role::kQBias:
+      return &layer.q_bias;
+    case Role::kKBias:
+      return &layer.k_bias;
+    case Role::kVBias:
+      return &layer.v_bias;
+    case Role::kOBias:
+      return &layer.o_bias;
+    case Role::kGateBias:
+      return &layer.gate_bias;
+    case Role::kUpBias:
+      return &layer.up_bias;
+    case Role::kDownBias:
+      return &layer.down_bias;
+    default:
+      return nullptr;
   }
 }
 
@@ -40,21 +54,32 @@ Shape expected_shape(Role role, const DecoderSpec& spec) {
   const int64_t q = int64_t{spec.heads} * spec.head_dim, kv = int64_t{spec.kv_heads} * spec.head_dim;
   switch (role) {
     case Role::kEmbedding:
-    case Role::kHead: return {spec.vocab_size, spec.hidden_size};
-    case Role::kQ: return {q, spec.hidden_size};
+    case Role::kHead:
+      return {spec.vocab_size, spec.hidden_size};
+    case Role::kQ:
+      return {q, spec.hidden_size};
     case Role::kK:
-    case Role::kV: return {kv, spec.hidden_size};
-    case Role::kQBias: return {q};
+    case Role::kV:
+      return {kv, spec.hidden_size};
+    case Role::kQBias:
+      return {q};
     case Role::kKBias:
-    case Role::kVBias: return {kv};
-    case Role::kO: return {spec.hidden_size, q};
+    case Role::kVBias:
+      return {kv};
+    case Role::kO:
+      return {spec.hidden_size, q};
     case Role::kGateBias:
-    case Role::kUpBias: return {spec.intermediate_size};
+    case Role::kUpBias:
+      return {spec.intermediate_size};
     case Role::kGate:
-    case Role::kUp: return {spec.intermediate_size, spec.hidden_size};
-    case Role::kGateUp: return {int64_t{2} * spec.intermediate_size, spec.hidden_size};
-    case Role::kDown: return {spec.hidden_size, spec.intermediate_size};
-    default: return {spec.hidden_size};
+    case Role::kUp:
+      return {spec.intermediate_size, spec.hidden_size};
+    case Role::kGateUp:
+      return {int64_t{2} * spec.intermediate_size, spec.hidden_size};
+    case Role::kDown:
+      return {spec.hidden_size, spec.intermediate_size};
+    default:
+      return {spec.hidden_size};
   }
 }
 
@@ -66,7 +91,8 @@ Tensor row_slice(const Tensor& matrix, int64_t first, int64_t count) {
 // Walks the architecture's names once, converting as it goes.
 class WeightLoader {
  public:
-  WeightLoader(const DecoderSpec& spec, FileKind kind, const WeightMap& files, const WeightOptions& options, ThreadPool& pool)
+  WeightLoader(const DecoderSpec& spec, FileKind kind, const WeightMap& files, const WeightOptions& options,
+               ThreadPool& pool)
       : spec_(spec), kind_(kind), files_(files), options_(options), pool_(pool) {}
 
   Result<void> load(const Architecture& architecture, const std::function<void(size_t, size_t)>& progress) {
@@ -96,7 +122,8 @@ class WeightLoader {
     SLUICE_TRY(Tensor stored, files_.tensor(text));
     const Shape expected = expected_shape(name.role, spec_);
     if (!(stored.shape == expected)) {
-      return corrupt_data(cat("tensor '", text, "' has shape ", stored.shape.str(), "; the config asks for ", expected.str()));
+      return corrupt_data(
+          cat("tensor '", text, "' has shape ", stored.shape.str(), "; the config asks for ", expected.str()));
     }
     done += stored.bytes();
     DecoderLayerWeights& target = weights_.layers[static_cast<size_t>(layer)];
@@ -106,7 +133,9 @@ class WeightLoader {
   }
 
   Result<void> place_vector(const Tensor& stored, const std::string& name, std::vector<float>& slot) {
-    if (!floating(stored.dtype)) return unimplemented(cat("tensor '", name, "' is ", dtype_name(stored.dtype), "; a vector must be f32, f16 or bf16"));
+    if (!floating(stored.dtype))
+      return unimplemented(
+          cat("tensor '", name, "' is ", dtype_name(stored.dtype), "; a vector must be f32, f16 or bf16"));
     slot.resize(static_cast<size_t>(stored.shape.elements()));
     dequantize_row(stored.dtype, stored.data, slot.data(), stored.shape.elements());
     weights_.owned_bytes += slot.size() * sizeof(float);
@@ -119,19 +148,37 @@ class WeightLoader {
     }
     const Tensor matrix = convert(stored, target_dtype(stored.dtype, role, stored.shape.columns(), options_));
     switch (role) {
-      case Role::kEmbedding: weights_.embedding = matrix; break;
-      case Role::kHead: weights_.head = matrix; break;
-      case Role::kQ: layer.q = matrix; break;
-      case Role::kK: layer.k = matrix; break;
-      case Role::kV: layer.v = matrix; break;
-      case Role::kO: layer.o = matrix; break;
-      case Role::kGate: layer.gate = matrix; break;
-      case Role::kUp: layer.up = matrix; break;
+      case Role::kEmbedding:
+        weights_.embedding = matrix;
+        break;
+      case Role::kHead:
+        weights_.head = matrix;
+        break;
+      case Role::kQ:
+        layer.q = matrix;
+        break;
+      case Role::kK:
+        layer.k = matrix;
+        break;
+      case Role::kV:
+        layer.v = matrix;
+        break;
+      case Role::kO:
+        layer.o = matrix;
+        break;
+      case Role::kGate:
+        layer.gate = matrix;
+        break;
+      case Role::kUp:
+        layer.up = matrix;
+        break;
       case Role::kGateUp:
         layer.gate = row_slice(matrix, 0, spec_.intermediate_size);
         layer.up = row_slice(matrix, spec_.intermediate_size, spec_.intermediate_size);
         break;
-      default: layer.down = matrix; break;
+      default:
+        layer.down = matrix;
+        break;
     }
     return {};
   }
@@ -160,14 +207,16 @@ class WeightLoader {
     return {.data = out, .dtype = dtype, .shape = stored.shape};
   }
 
-  // A tensor nobody asked for means that the model does something this architecture does not: running it would be wrong.
+  // A tensor nobody asked for means that the model does something this architecture does not: running it would be
+  // wrong.
   Result<void> refuse_unknown(const Architecture& architecture) const {
     for (const checkpoint::WeightEntry& entry : files_.entries()) {
       if (used_.contains(entry.name)) continue;
       const auto ignored = [&](std::string_view suffix) { return std::string_view(entry.name).ends_with(suffix); };
       if (std::ranges::any_of(architecture.ignored_suffixes, ignored)) continue;
-      return unimplemented(cat("tensor '", entry.name, "' ", entry.shape.str(), " has no place in architecture ", architecture.name,
-                               " with ", spec_.layers, " layers: this model has a part that is not supported"));
+      return unimplemented(cat("tensor '", entry.name, "' ", entry.shape.str(), " has no place in architecture ",
+                               architecture.name, " with ", spec_.layers,
+                               " layers: this model has a part that is not supported"));
     }
     return {};
   }
@@ -207,8 +256,8 @@ DType target_dtype(DType stored, Role role, int64_t columns, const WeightOptions
 }
 
 Result<DecoderWeights> load_decoder_weights(const Architecture& architecture, const DecoderSpec& spec, FileKind kind,
-                                            std::shared_ptr<const WeightMap> files, const WeightOptions& options, ThreadPool& pool,
-                                            const std::function<void(size_t, size_t)>& progress) {
+                                            std::shared_ptr<const WeightMap> files, const WeightOptions& options,
+                                            ThreadPool& pool, const std::function<void(size_t, size_t)>& progress) {
   WeightLoader loader(spec, kind, *files, options, pool);
   SLUICE_RETURN_IF_ERROR(loader.load(architecture, progress));
   DecoderWeights weights = loader.take();

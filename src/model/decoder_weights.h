@@ -14,27 +14,27 @@
 namespace sluice::model {
 
 struct DecoderLayerWeights {
-  std::vector<float> attention_norm;           // [hidden]
-  Tensor q, k, v;                              // [heads·head_dim, hidden], [kv_heads·head_dim, hidden] twice
-  std::vector<float> q_bias, k_bias, v_bias;   // empty when the model has none
-  Tensor o;                                    // [hidden, heads·head_dim]
-  std::vector<float> o_bias;                   // [hidden] or empty
-  std::vector<float> attention_post_norm;      // [hidden] or empty
-  std::vector<float> mlp_norm;                 // [hidden]
-  Tensor gate, up;                             // [intermediate, hidden]
-  Tensor down;                                 // [hidden, intermediate]
+  std::vector<float> attention_norm;                 // [hidden]
+  Tensor q, k, v;                                    // [heads·head_dim, hidden], [kv_heads·head_dim, hidden] twice
+  std::vector<float> q_bias, k_bias, v_bias;         // empty when the model has none
+  Tensor o;                                          // [hidden, heads·head_dim]
+  std::vector<float> o_bias;                         // [hidden] or empty
+  std::vector<float> attention_post_norm;            // [hidden] or empty
+  std::vector<float> mlp_norm;                       // [hidden]
+  Tensor gate, up;                                   // [intermediate, hidden]
+  Tensor down;                                       // [hidden, intermediate]
   std::vector<float> gate_bias, up_bias, down_bias;  // [intermediate] twice, [hidden]; or empty
-  std::vector<float> mlp_post_norm;            // [hidden] or empty
+  std::vector<float> mlp_post_norm;                  // [hidden] or empty
 };
 
 struct DecoderWeights {
-  Tensor embedding;                 // [vocab, hidden]
-  Tensor head;                      // [vocab, hidden]; the embedding when tied
-  std::vector<float> final_norm;    // [hidden]
+  Tensor embedding;               // [vocab, hidden]
+  Tensor head;                    // [vocab, hidden]; the embedding when tied
+  std::vector<float> final_norm;  // [hidden]
   std::vector<DecoderLayerWeights> layers;
 
-  size_t mapped_bytes = 0;          // read from the file's mapping
-  size_t owned_bytes = 0;           // converted copies in memory
+  size_t mapped_bytes = 0;  // read from the file's mapping
+  size_t owned_bytes = 0;   // converted copies in memory
   std::vector<Buffer> owned;
   std::shared_ptr<const checkpoint::WeightMap> files;  // keeps the mapping
 };
@@ -42,20 +42,21 @@ struct DecoderWeights {
 enum class WeightQuantization { kNone, kInt8, kInt4 };
 
 struct WeightOptions {
-  std::optional<DType> dtype;       // f32, f16 or bf16 for what is not quantised; nothing: as the file has it ("auto")
+  std::optional<DType> dtype;  // f32, f16 or bf16 for what is not quantised; nothing: as the file has it ("auto")
   WeightQuantization quantization = WeightQuantization::kNone;
 };
 
 // The type a matrix [rows, columns] stored as `stored` is kept in. int8 is q8_0 and int4 is q4_0 (blocks of 32 along
-// columns); with int4 the embedding and the head stay at int8, where 4 bits cost most accuracy. A matrix whose columns are
-// no multiple of 32, and one that is already quantised at least as far, keeps its type. A stored type that has no kernels
-// (Q4_K and its kin) becomes f16 unless something else is asked for.
+// columns); with int4 the embedding and the head stay at int8, where 4 bits cost most accuracy. A matrix whose columns
+// are no multiple of 32, and one that is already quantised at least as far, keeps its type. A stored type that has no
+// kernels (Q4_K and its kin) becomes f16 unless something else is asked for.
 DType target_dtype(DType stored, Role role, int64_t columns, const WeightOptions& options);
 
 // Loads and checks every weight the architecture names. Errors name the tensor, what was expected and what was found.
 // `progress(done_bytes, total_bytes)` is called from this thread now and then; may be empty.
 Result<DecoderWeights> load_decoder_weights(const Architecture& architecture, const DecoderSpec& spec, FileKind kind,
-                                            std::shared_ptr<const checkpoint::WeightMap> files, const WeightOptions& options,
-                                            ThreadPool& pool, const std::function<void(size_t, size_t)>& progress);
+                                            std::shared_ptr<const checkpoint::WeightMap> files,
+                                            const WeightOptions& options, ThreadPool& pool,
+                                            const std::function<void(size_t, size_t)>& progress);
 
 }  // namespace sluice::model

@@ -10,7 +10,8 @@ namespace {
 
 using checkpoint::GgufMetadata;
 
-Result<Json> rope_parameters(const GgufMetadata& metadata, const std::string& prefix, const checkpoint::WeightMap& weights) {
+Result<Json> rope_parameters(const GgufMetadata& metadata, const std::string& prefix,
+                             const checkpoint::WeightMap& weights) {
   Json rope = Json::object();
   SLUICE_TRY(rope["rope_theta"], metadata.number(prefix + "rope.freq_base", 10000.0));
   SLUICE_TRY(const std::string_view type, metadata.string(prefix + "rope.scaling.type", "none"));
@@ -25,7 +26,8 @@ Result<Json> rope_parameters(const GgufMetadata& metadata, const std::string& pr
     for (int64_t i = 0; i < factors->shape.elements(); ++i) {
       float value = 0;
       std::memcpy(&value, bytes + static_cast<size_t>(i) * sizeof value, sizeof value);
-      if (!(value > 0)) return corrupt_data(cat("rope_freqs.weight: element ", i, " is ", value, "; it must be positive"));
+      if (!(value > 0))
+        return corrupt_data(cat("rope_freqs.weight: element ", i, " is ", value, "; it must be positive"));
       list.push_back(value);
     }
     rope["frequency_factors"] = std::move(list);
@@ -45,8 +47,8 @@ Result<Json> config_from_gguf(const GgufMetadata& metadata, const checkpoint::We
   }
   if (architecture == nullptr) {
     const std::string nearest = nearest_name(name, known);
-    return unimplemented(cat(metadata.path(), ": GGUF architecture '", name, "' is not supported; known are ", join(known, ", "),
-                             nearest.empty() ? "" : cat(" (the nearest is ", nearest, ")")));
+    return unimplemented(cat(metadata.path(), ": GGUF architecture '", name, "' is not supported; known are ",
+                             join(known, ", "), nearest.empty() ? "" : cat(" (the nearest is ", nearest, ")")));
   }
   const std::string prefix = cat(name, ".");
   Json config = Json::object();
@@ -61,14 +63,16 @@ Result<Json> config_from_gguf(const GgufMetadata& metadata, const checkpoint::We
   SLUICE_TRY(config["max_position_embeddings"], metadata.integer(prefix + "context_length"));
   SLUICE_TRY(config["rms_norm_eps"], metadata.number(prefix + "attention.layer_norm_rms_epsilon"));
   if (heads < 1) return corrupt_data(cat(metadata.path(), ": ", prefix, "attention.head_count must be positive"));
-  SLUICE_TRY(const int64_t head_dim, metadata.integer(prefix + "attention.key_length", config["hidden_size"].get<int64_t>() / heads));
+  SLUICE_TRY(const int64_t head_dim,
+             metadata.integer(prefix + "attention.key_length", config["hidden_size"].get<int64_t>() / heads));
   if (head_dim < 1) return corrupt_data(cat(metadata.path(), ": ", prefix, "attention.key_length must be positive"));
   config["head_dim"] = head_dim;
   SLUICE_TRY(const int64_t rotary_dim, metadata.integer(prefix + "rope.dimension_count", head_dim));
   config["partial_rotary_factor"] = static_cast<double>(rotary_dim) / static_cast<double>(head_dim);
   config["tie_word_embeddings"] = !weights.contains("output.weight");
   const checkpoint::WeightEntry* embedding = weights.find("token_embd.weight");
-  if (embedding == nullptr || embedding->shape.rank() != 2) return corrupt_data(cat(metadata.path(), ": no matrix 'token_embd.weight'"));
+  if (embedding == nullptr || embedding->shape.rank() != 2)
+    return corrupt_data(cat(metadata.path(), ": no matrix 'token_embd.weight'"));
   config["vocab_size"] = embedding->shape[0];
   SLUICE_TRY(config["rope_parameters"], rope_parameters(metadata, prefix, weights));
   return config;

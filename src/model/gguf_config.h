@@ -6,8 +6,9 @@
 
 namespace sluice::model {
 
-// {"architectures": […], "hidden_size": …, "rope_parameters": {…}, …} from "<arch>.embedding_length" and its kin, with the
-// frequency factors of rope_freqs.weight when the file has that tensor. kUnimplemented for an architecture we do not know.
+// {"architectures": […], "hidden_size": …, "rope_parameters": {…}, …} from "<arch>.embedding_length" and its kin, with
+// the frequency factors of rope_freqs.weight when the file has that tensor. kUnimplemented for an architecture we do
+// not know.
 Result<Json> config_from_gguf(const checkpoint::GgufMetadata& metadata, const checkpoint::WeightMap& weights);
 
 }  // namespace sluice::model

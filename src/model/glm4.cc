@@ -12,9 +12,11 @@ namespace {
 
 Result<DecoderSpec> spec_from_config(const Json& config, FileKind) {
   SLUICE_TRY(DecoderSpec spec, common_spec(config));
-  if (json_find(text_config(config), "rms_norm_eps") == nullptr) spec.norm_epsilon = 1.5625e-07f;  // Glm4Config's default
+  if (json_find(text_config(config), "rms_norm_eps") == nullptr)
+    spec.norm_epsilon = 1.5625e-07f;  // Glm4Config's default
   SLUICE_TRY(const double factor, partial_rotary_factor(text_config(config), 0.5));
-  if (!(factor > 0 && factor <= 1)) return invalid_argument(cat("partial_rotary_factor must be in (0, 1], not ", factor), "partial_rotary_factor");
+  if (!(factor > 0 && factor <= 1))
+    return invalid_argument(cat("partial_rotary_factor must be in (0, 1], not ", factor), "partial_rotary_factor");
   SLUICE_TRY(spec.rope, rope_from_config(text_config(config), static_cast<int>(spec.head_dim * factor), true));
   return spec;
 }
@@ -39,7 +41,8 @@ const Architecture& glm4_architecture() {
               {Role::kKBias, "model.layers.{}.self_attn.k_proj.bias", "blk.{}.attn_k.bias", true},
               {Role::kVBias, "model.layers.{}.self_attn.v_proj.bias", "blk.{}.attn_v.bias", true},
               {Role::kO, "model.layers.{}.self_attn.o_proj.weight", "blk.{}.attn_output.weight"},
-              {Role::kAttentionPostNorm, "model.layers.{}.post_self_attn_layernorm.weight", "blk.{}.post_attention_norm.weight"},
+              {Role::kAttentionPostNorm, "model.layers.{}.post_self_attn_layernorm.weight",
+               "blk.{}.post_attention_norm.weight"},
               {Role::kMlpNorm, "model.layers.{}.post_attention_layernorm.weight", "blk.{}.ffn_norm.weight"},
               {Role::kGateUp, "model.layers.{}.mlp.gate_up_proj.weight", "blk.{}.ffn_up.weight"},
               {Role::kDown, "model.layers.{}.mlp.down_proj.weight", "blk.{}.ffn_down.weight"},

@@ -1,6 +1,6 @@
 #pragma once
-// What the engine needs from a model: where its cache lies, and one step over a mixed batch. model/decoder.h is the real
-// one; engine tests use a model whose "cache" holds token ids.
+// What the engine needs from a model: where its cache lies, and one step over a mixed batch. model/decoder.h is the
+// real one; engine tests use a model whose "cache" holds token ids.
 
 #include <cstdint>
 #include <span>
@@ -19,7 +19,7 @@ struct ModelTraits {
   std::string architecture;  // "llama", "glm4", …
   int vocab_size = 0;        // columns of the logits
   int hidden_size = 0;
-  int context_max = 0;       // positions the model was made for
+  int context_max = 0;  // positions the model was made for
 };
 
 // The bytes of the paged cache; the scheduler knows nothing else of it.
@@ -30,11 +30,11 @@ struct CacheLayout {
 
 // One forward pass over rows of several sequences: prefill chunks and single decode tokens side by side.
 struct StepBatch {
-  std::span<const TokenId> tokens;           // [rows]
-  std::span<const int32_t> positions;        // [rows] rotary position of each row
-  std::span<const SequenceRows> sequences;   // cover all rows in order; block tables stay valid during the step
-  std::span<const int32_t> logits_rows;      // rows whose next-token logits are wanted, ascending
-  bool want_hidden = false;                  // also give the final hidden state of every row
+  std::span<const TokenId> tokens;          // [rows]
+  std::span<const int32_t> positions;       // [rows] rotary position of each row
+  std::span<const SequenceRows> sequences;  // cover all rows in order; block tables stay valid during the step
+  std::span<const int32_t> logits_rows;     // rows whose next-token logits are wanted, ascending
+  bool want_hidden = false;                 // also give the final hidden state of every row
 };
 
 struct StepOutput {

@@ -1,5 +1,6 @@
 // Llama 2 and 3.x: pre-norm, SwiGLU, grouped-query attention, rotary embedding over the whole head.
-// Source: transformers models/llama; in GGUF files the rows of Q and K are permuted so that rotary pairs are neighbours.
+// Source: transformers models/llama; in GGUF files the rows of Q and K are permuted so that rotary pairs are
+// neighbours.
 
 #include "base/json.h"
 #include "base/strings.h"

@@ -20,7 +20,8 @@ struct WeightBytes {
 };
 
 // Mirrors load_decoder_weights over names and shapes alone.
-WeightBytes weight_bytes(const checkpoint::ModelFiles& files, const ModelDescription& description, const WeightOptions& options) {
+WeightBytes weight_bytes(const checkpoint::ModelFiles& files, const ModelDescription& description,
+                         const WeightOptions& options) {
   WeightBytes bytes;
   for (const WeightName& name : description.architecture->weights) {
     const std::string_view pattern = description.kind == FileKind::kGguf ? name.gguf : name.hugging_face;
@@ -36,7 +37,8 @@ WeightBytes weight_bytes(const checkpoint::ModelFiles& files, const ModelDescrip
         continue;
       }
       const DType target = target_dtype(*entry->dtype, name.role, columns, options);
-      (target == *entry->dtype ? bytes.mapped : bytes.converted) += row_bytes(target, columns) * static_cast<size_t>(rows);
+      (target == *entry->dtype ? bytes.mapped : bytes.converted) +=
+          row_bytes(target, columns) * static_cast<size_t>(rows);
     }
   }
   return bytes;
@@ -48,10 +50,12 @@ size_t tokenizer_bytes(const DecoderSpec& spec) { return static_cast<size_t>(spe
 Error cannot_fit(const MemoryPlan& plan, size_t kv_needed) {
   const size_t fixed = plan.weights_mapped + plan.weights_converted + plan.activations + plan.program;
   return {ErrorCode::kResourceExhausted,
-          cat("the model does not fit: weights ", format_bytes(plan.weights_mapped + plan.weights_converted), ", activations ",
-              format_bytes(plan.activations), ", program ", format_bytes(plan.program), ", and at least ", format_bytes(kv_needed), " of cache for ",
-              plan.context, " tokens make ", format_bytes(fixed + kv_needed), ", but the limit is ", format_bytes(plan.limit),
-              "; use --quantize int8 or int4 to shrink the weights, --kv-dtype int8 or a shorter --context to shrink the cache, or raise --memory"),
+          cat("the model does not fit: weights ", format_bytes(plan.weights_mapped + plan.weights_converted),
+              ", activations ", format_bytes(plan.activations), ", program ", format_bytes(plan.program),
+              ", and at least ", format_bytes(kv_needed), " of cache for ", plan.context, " tokens make ",
+              format_bytes(fixed + kv_needed), ", but the limit is ", format_bytes(plan.limit),
+              "; use --quantize int8 or int4 to shrink the weights, --kv-dtype int8 or a shorter --context to shrink "
+              "the cache, or raise --memory"),
           "memory",
           {}};
 }
@@ -69,19 +73,23 @@ size_t available_memory() {
     if (key == "MemAvailable:") available = kib * 1024;
   }
   // Version 2 of control groups, then version 1; a limit above the machine's memory means none.
-  for (const auto& [limit_file, usage_file] : {std::pair{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"},
-                                               std::pair{"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"}}) {
+  for (const auto& [limit_file, usage_file] :
+       {std::pair{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"},
+        std::pair{"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"}}) {
     size_t limit = 0, usage = 0;
-    if (std::ifstream(limit_file) >> limit && std::ifstream(usage_file) >> usage && limit > usage) available = std::min(available, limit - usage);
+    if (std::ifstream(limit_file) >> limit && std::ifstream(usage_file) >> usage && limit > usage)
+      available = std::min(available, limit - usage);
   }
   return available;
 }
 
-Result<MemoryPlan> plan_memory(const checkpoint::ModelFiles& files, const ModelDescription& description, const LoadOptions& options,
-                               const MemoryRequest& request) {
+Result<MemoryPlan> plan_memory(const checkpoint::ModelFiles& files, const ModelDescription& description,
+                               const LoadOptions& options, const MemoryRequest& request) {
   const DecoderSpec& spec = description.spec;
   if (request.context > spec.context_max) {
-    return invalid_argument(cat("--context ", request.context, " is more than the ", spec.context_max, " positions this model was made for"), "context");
+    return invalid_argument(cat("--context ", request.context, " is more than the ", spec.context_max,
+                                " positions this model was made for"),
+                            "context");
   }
   MemoryPlan plan;
   plan.limit = request.limit > 0 ? request.limit : available_memory();
@@ -104,7 +112,8 @@ Result<MemoryPlan> plan_memory(const checkpoint::ModelFiles& files, const ModelD
   if (blocks_that_fit < blocks_of(plan.context) + 1) {
     return cannot_fit(plan, static_cast<size_t>(blocks_of(plan.context) + 1) * block);
   }
-  const auto share = static_cast<int64_t>(static_cast<double>(left) * request.graph_memory_ratio / static_cast<double>(block));
+  const auto share =
+      static_cast<int64_t>(static_cast<double>(left) * request.graph_memory_ratio / static_cast<double>(block));
   if (!context_asked) {
     const int64_t room = std::max(share, blocks_of(plan.context) + 1) - 1;
     plan.context = static_cast<int>(std::min<int64_t>(spec.context_max, room * options.block_tokens));
@@ -125,13 +134,14 @@ std::string format_plan(const MemoryPlan& plan) {
     std::snprintf(text, sizeof text, "  %-12s %10s", std::string(name).c_str(), format_bytes(bytes).c_str());
     return cat(text, note.empty() ? "" : "   ", note, "\n");
   };
-  return cat("memory plan\n",
-             line("weights", plan.weights_mapped + plan.weights_converted,
-                  cat(format_bytes(plan.weights_mapped), " mapped, ", format_bytes(plan.weights_converted), " converted")),
-             line("kv cache", plan.kv_cache, cat(plan.kv_tokens, " tokens at ", format_bytes(plan.kv_per_token), " each")),
-             line("activations", plan.activations, ""), line("program", plan.program, ""),
-             line("left", plan.left, cat("of ", format_bytes(plan.limit))), "  context ", plan.context, " tokens; ", plan.sequences_at_context,
-             " sequences of full length fit, at most ", plan.sequences_max, " run at once\n");
+  return cat(
+      "memory plan\n",
+      line("weights", plan.weights_mapped + plan.weights_converted,
+           cat(format_bytes(plan.weights_mapped), " mapped, ", format_bytes(plan.weights_converted), " converted")),
+      line("kv cache", plan.kv_cache, cat(plan.kv_tokens, " tokens at ", format_bytes(plan.kv_per_token), " each")),
+      line("activations", plan.activations, ""), line("program", plan.program, ""),
+      line("left", plan.left, cat("of ", format_bytes(plan.limit))), "  context ", plan.context, " tokens; ",
+      plan.sequences_at_context, " sequences of full length fit, at most ", plan.sequences_max, " run at once\n");
 }
 
 Json plan_to_json(const MemoryPlan& plan) {

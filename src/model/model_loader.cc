@@ -49,14 +49,16 @@ DType resolve_kv_dtype(const ModelDescription& description, const LoadOptions& o
   return weights == DType::kF32 || weights == DType::kBF16 ? weights : DType::kF16;
 }
 
-Result<std::unique_ptr<Decoder>> load_decoder(std::shared_ptr<const checkpoint::ModelFiles> files, const ModelDescription& description,
-                                              const LoadOptions& options, const kernels::Ops& ops, ThreadPool& pool,
+Result<std::unique_ptr<Decoder>> load_decoder(std::shared_ptr<const checkpoint::ModelFiles> files,
+                                              const ModelDescription& description, const LoadOptions& options,
+                                              const kernels::Ops& ops, ThreadPool& pool,
                                               const std::function<void(size_t done, size_t total)>& progress) {
   const std::shared_ptr<const checkpoint::WeightMap> weights_in_files(files, &files->weights);
-  SLUICE_TRY(DecoderWeights weights,
-             load_decoder_weights(*description.architecture, description.spec, description.kind, weights_in_files, options.weights, pool, progress));
+  SLUICE_TRY(DecoderWeights weights, load_decoder_weights(*description.architecture, description.spec, description.kind,
+                                                          weights_in_files, options.weights, pool, progress));
   return Decoder::create(description.spec, std::move(weights),
-                         {.kv_dtype = resolve_kv_dtype(description, options), .block_tokens = options.block_tokens}, ops, pool);
+                         {.kv_dtype = resolve_kv_dtype(description, options), .block_tokens = options.block_tokens},
+                         ops, pool);
 }
 
 }  // namespace sluice::model

@@ -16,53 +16,55 @@ struct ModelDescription {
   const Architecture* architecture = nullptr;
   FileKind kind = FileKind::kHuggingFace;
   DecoderSpec spec;
-  DType stored_dtype = DType::kF32;   // of most of its weights
+  DType stored_dtype = DType::kF32;  // of most of its weights
 };
 Result<ModelDescription> describe_model(const checkpoint::ModelFiles& files);
 
 struct LoadOptions {
   WeightOptions weights;
-  std::optional<DType> kv_dtype;      // nothing ("auto"): f32 for f32 weights, bf16 for bf16, else f16
+  std::optional<DType> kv_dtype;  // nothing ("auto"): f32 for f32 weights, bf16 for bf16, else f16
   int block_tokens = 16;
 };
 DType resolve_kv_dtype(const ModelDescription& description, const LoadOptions& options);
 
 // `files` are kept by the decoder as long as it maps them. `progress` as in load_decoder_weights.
-Result<std::unique_ptr<Decoder>> load_decoder(std::shared_ptr<const checkpoint::ModelFiles> files, const ModelDescription& description,
-                                              const LoadOptions& options, const kernels::Ops& ops, ThreadPool& pool,
+Result<std::unique_ptr<Decoder>> load_decoder(std::shared_ptr<const checkpoint::ModelFiles> files,
+                                              const ModelDescription& description, const LoadOptions& options,
+                                              const kernels::Ops& ops, ThreadPool& pool,
                                               const std::function<void(size_t done, size_t total)>& progress = {});
 
 // Where the memory of a served model will go. Bytes throughout.
 struct MemoryPlan {
-  size_t limit = 0;                // what we may use: --memory, else what the machine has free
-  size_t weights_mapped = 0;       // stays in the page cache, shared between processes
-  size_t weights_converted = 0;    // copies in another type
+  size_t limit = 0;              // what we may use: --memory, else what the machine has free
+  size_t weights_mapped = 0;     // stays in the page cache, shared between processes
+  size_t weights_converted = 0;  // copies in another type
   size_t activations = 0;
-  size_t program = 0;              // code, tokenizer, buffers of connections
+  size_t program = 0;  // code, tokenizer, buffers of connections
   size_t kv_cache = 0;
   size_t kv_per_token = 0;
-  int64_t kv_tokens = 0;           // the cache holds this many
+  int64_t kv_tokens = 0;  // the cache holds this many
   int blocks = 0;
-  int context = 0;                 // tokens one sequence may have
-  int sequences_max = 0;           // in one batch
+  int context = 0;                   // tokens one sequence may have
+  int sequences_max = 0;             // in one batch
   int64_t sequences_at_context = 0;  // that fit when every one is full
-  size_t left = 0;                 // limit − all of the above
+  size_t left = 0;                   // limit − all of the above
 
   size_t total() const { return weights_mapped + weights_converted + activations + program + kv_cache; }
 };
 
 struct MemoryRequest {
-  size_t limit = 0;                // bytes; 0: what the machine has free now
-  double graph_memory_ratio = 0.6; // share of what weights and activations leave that the KV cache and prefix index get
-  int context = 0;                 // tokens a sequence may have; 0: the model's, or what fits
+  size_t limit = 0;  // bytes; 0: what the machine has free now
+  double graph_memory_ratio =
+      0.6;          // share of what weights and activations leave that the KV cache and prefix index get
+  int context = 0;  // tokens a sequence may have; 0: the model's, or what fits
   int sequences_max = 64;
   int step_rows_max = 512;
   int logits_rows_max = 64;
 };
 
 // kResourceExhausted with advice (what is missing and which flags would help) when it cannot fit.
-Result<MemoryPlan> plan_memory(const checkpoint::ModelFiles& files, const ModelDescription& description, const LoadOptions& options,
-                               const MemoryRequest& request);
+Result<MemoryPlan> plan_memory(const checkpoint::ModelFiles& files, const ModelDescription& description,
+                               const LoadOptions& options, const MemoryRequest& request);
 // For people, one item a line; and for programs.
 std::string format_plan(const MemoryPlan& plan);
 Json plan_to_json(const MemoryPlan& plan);

@@ -48,7 +48,8 @@ Result<const Architecture*> find_architecture(const Json& config) {
     known.insert(known.end(), architecture->class_names.begin(), architecture->class_names.end());
   }
   if (asked.empty() && model_type.empty()) {
-    return invalid_argument("config.json names neither 'architectures' nor 'model_type': this is no language model's config");
+    return invalid_argument(
+        "config.json names neither 'architectures' nor 'model_type': this is no language model's config");
   }
   const std::string name = asked.empty() ? model_type : asked.front();
   const std::string nearest = nearest_name(name, known);
@@ -73,11 +74,13 @@ Result<DecoderSpec> common_spec(const Json& whole) {
   SLUICE_TRY(const int64_t kv_heads, json_int(config, "num_key_value_heads", spec.heads));
   SLUICE_TRY(const int64_t head_dim, json_int(config, "head_dim", spec.hidden_size / spec.heads));
   if (kv_heads < 1 || spec.heads % kv_heads != 0) {
-    return invalid_argument(cat("config.json: num_attention_heads (", spec.heads, ") must be a multiple of num_key_value_heads (", kv_heads, ")"),
+    return invalid_argument(cat("config.json: num_attention_heads (", spec.heads,
+                                ") must be a multiple of num_key_value_heads (", kv_heads, ")"),
                             "num_key_value_heads");
   }
   if (head_dim < 2 || head_dim > 4096 || head_dim % 2 != 0) {
-    return invalid_argument(cat("config.json: head_dim must be even and between 2 and 4096, not ", head_dim), "head_dim");
+    return invalid_argument(cat("config.json: head_dim must be even and between 2 and 4096, not ", head_dim),
+                            "head_dim");
   }
   spec.kv_heads = static_cast<int>(kv_heads);
   spec.head_dim = static_cast<int>(head_dim);
@@ -91,7 +94,8 @@ Result<DecoderSpec> common_spec(const Json& whole) {
   } else if (activation == "gelu_pytorch_tanh" || activation == "gelu_new") {
     spec.activation = kernels::Activation::kGeluTanh;
   } else {
-    return unimplemented(cat("config.json: hidden_act '", activation, "' is not supported; known are silu, gelu_pytorch_tanh"));
+    return unimplemented(
+        cat("config.json: hidden_act '", activation, "' is not supported; known are silu, gelu_pytorch_tanh"));
   }
   return spec;
 }

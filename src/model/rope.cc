@@ -19,7 +19,8 @@ const Json* rope_block(const Json& config) {
 Result<double> required_number(const Json& block, std::string_view key, std::string_view type) {
   const Json* value = json_find(block, key);
   if (value == nullptr || !value->is_number()) {
-    return invalid_argument(cat("rope type '", type, "' needs a number '", key, "' in rope_parameters"), std::string(key));
+    return invalid_argument(cat("rope type '", type, "' needs a number '", key, "' in rope_parameters"),
+                            std::string(key));
   }
   return value->get<double>();
 }
@@ -30,8 +31,9 @@ Result<void> apply_llama3(const Json& block, std::vector<float>& frequencies) {
   SLUICE_TRY(const double high, required_number(block, "high_freq_factor", "llama3"));
   SLUICE_TRY(const double original, required_number(block, "original_max_position_embeddings", "llama3"));
   if (factor <= 0 || low <= 0 || high <= low || original <= 0) {
-    return invalid_argument("rope type 'llama3': factor, low_freq_factor < high_freq_factor and "
-                            "original_max_position_embeddings must be positive");
+    return invalid_argument(
+        "rope type 'llama3': factor, low_freq_factor < high_freq_factor and "
+        "original_max_position_embeddings must be positive");
   }
   for (float& frequency : frequencies) {
     const auto wavelength = static_cast<float>(2 * std::numbers::pi) / frequency;
@@ -49,7 +51,8 @@ Result<void> apply_llama3(const Json& block, std::vector<float>& frequencies) {
 }  // namespace
 
 Result<double> partial_rotary_factor(const Json& config, double fallback) {
-  if (const Json* block = rope_block(config); block != nullptr && json_find(*block, "partial_rotary_factor") != nullptr) {
+  if (const Json* block = rope_block(config);
+      block != nullptr && json_find(*block, "partial_rotary_factor") != nullptr) {
     return json_number(*block, "partial_rotary_factor", fallback);
   }
   return json_number(config, "partial_rotary_factor", fallback);

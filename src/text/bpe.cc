@@ -133,7 +133,8 @@ const Bpe::Pair* Bpe::find_pair(TokenId left, TokenId right) const {
 // A piece may be cut where no merge ever joins what meets there, when nothing else crosses the border (fused unknown
 // characters, word prefixes and suffixes, whole-piece tokens).
 void Bpe::find_safe_borders(const std::vector<BpeMerge>& merges) {
-  if (options_.byte_level || !options_.continuing_subword_prefix.empty() || !options_.end_of_word_suffix.empty()) return;
+  if (options_.byte_level || !options_.continuing_subword_prefix.empty() || !options_.end_of_word_suffix.empty())
+    return;
   if (!options_.byte_fallback || !byte_tokens_.complete() || options_.ignore_merges) return;
   const auto is_byte = [&](TokenId id) {
     return std::find(byte_tokens_.ids.begin(), byte_tokens_.ids.end(), id) != byte_tokens_.ids.end();
@@ -324,7 +325,8 @@ void Bpe::merge_long(const std::vector<TokenId>& ids, std::vector<TokenId>& out)
       if (const Pair* pair = consider(left.previous)) queue.push(candidate(left.previous, *pair));
     }
   }
-  for (int32_t i = 0; i >= 0; i = symbols[static_cast<size_t>(i)].next) out.push_back(symbols[static_cast<size_t>(i)].id);
+  for (int32_t i = 0; i >= 0; i = symbols[static_cast<size_t>(i)].next)
+    out.push_back(symbols[static_cast<size_t>(i)].id);
 }
 
 }  // namespace sluice::text

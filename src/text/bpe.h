@@ -80,14 +80,14 @@ class Bpe : public TokenModel {
 
   std::shared_ptr<const Vocabulary> vocabulary_;
   BpeOptions options_;
-  Vocabulary spelled_;                // byte-level: raw bytes → id
-  const Vocabulary* lookup_;          // spelled_ or *vocabulary_
-  std::array<TokenId, 256> bytes_;    // byte-level: id of a byte alone, or -1; else of an ASCII character
+  Vocabulary spelled_;              // byte-level: raw bytes → id
+  const Vocabulary* lookup_;        // spelled_ or *vocabulary_
+  std::array<TokenId, 256> bytes_;  // byte-level: id of a byte alone, or -1; else of an ASCII character
   ByteTokens byte_tokens_;
-  std::vector<Pair> pairs_;           // open addressing, a power of two
-  bool cuts_ = false;                 // pieces may be cut before they are merged:
-  bool cut_at_mark_ = false;          // before a "▁" that has none before it, and
-  std::vector<bool> joined_;          // [last byte of the left * 256 + first byte of the right] where false
+  std::vector<Pair> pairs_;   // open addressing, a power of two
+  bool cuts_ = false;         // pieces may be cut before they are merged:
+  bool cut_at_mark_ = false;  // before a "▁" that has none before it, and
+  std::vector<bool> joined_;  // [last byte of the left * 256 + first byte of the right] where false
   // 0: not yet tried; 1: merging the token's text gives the token; 2: it does not.
   std::unique_ptr<std::atomic<uint8_t>[]> proved_;
 };

@@ -154,7 +154,8 @@ bool is_chinese(char32_t c) {
 
 // Removed and replaced characters as in tokenizers' normalizers/unicode.rs.
 void nmt_rule(char32_t c, std::string& out) {
-  const bool removed = (c >= 0x1 && c <= 0x8) || c == 0xB || (c >= 0xE && c <= 0x1F) || c == 0x7F || c == 0x8F || c == 0x9F;
+  const bool removed =
+      (c >= 0x1 && c <= 0x8) || c == 0xB || (c >= 0xE && c <= 0x1F) || c == 0x7F || c == 0x8F || c == 0x9F;
   if (removed) return;
   const bool space = c == 0x9 || c == 0xA || c == 0xC || c == 0xD || c == 0x1680 || (c >= 0x200B && c <= 0x200F) ||
                      c == 0x2028 || c == 0x2029 || c == 0x2581 || c == 0xFEFF || c == 0xFFFD;
@@ -193,7 +194,8 @@ Result<NormalizerPtr> make_normalizer_at(const Json& json, int depth) {
   SLUICE_TRY(const std::string type, json_string(json, "type", ""));
   if (type == "Sequence") {
     const Json* list = json_find(json, "normalizers");
-    if (list == nullptr || !list->is_array()) return corrupt_data("normalizer Sequence: \"normalizers\" must be an array");
+    if (list == nullptr || !list->is_array())
+      return corrupt_data("normalizer Sequence: \"normalizers\" must be an array");
     std::vector<NormalizerPtr> parts;
     for (const Json& part : *list) {
       SLUICE_TRY(NormalizerPtr made, make_normalizer_at(part, depth + 1));

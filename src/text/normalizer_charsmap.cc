@@ -47,11 +47,13 @@ class Precompiled : public Normalizer {
     while (p < end) {
       const char* after = p;
       const GraphemeClass next = grapheme_class(next_code_point(after));
-      const bool last_control = last == GraphemeClass::kControl || last == GraphemeClass::kCr || last == GraphemeClass::kLf;
-      const bool next_control = next == GraphemeClass::kControl || next == GraphemeClass::kCr || next == GraphemeClass::kLf;
-      const bool joined = (last == GraphemeClass::kCr && next == GraphemeClass::kLf) ||
-                          (!last_control && !next_control &&
-                           (next == GraphemeClass::kExtend || last == GraphemeClass::kPrepend));
+      const bool last_control =
+          last == GraphemeClass::kControl || last == GraphemeClass::kCr || last == GraphemeClass::kLf;
+      const bool next_control =
+          next == GraphemeClass::kControl || next == GraphemeClass::kCr || next == GraphemeClass::kLf;
+      const bool joined =
+          (last == GraphemeClass::kCr && next == GraphemeClass::kLf) ||
+          (!last_control && !next_control && (next == GraphemeClass::kExtend || last == GraphemeClass::kPrepend));
       if (!joined) break;
       p = after;
       last = next;

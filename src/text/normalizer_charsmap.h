@@ -19,7 +19,7 @@ class CharsMap {
   static Result<CharsMap> parse(std::string_view blob);
 
   struct Match {
-    size_t length = 0;             // bytes of the input
+    size_t length = 0;  // bytes of the input
     std::string_view replacement;
   };
   // The shortest and the longest key that `text` begins with; nothing when there is none.

@@ -37,7 +37,8 @@ void arrange(const std::vector<Found>& found, Behavior behavior, std::vector<Ran
   std::vector<Found> joined;
   bool previous = false;
   const auto step = [&](const Found& f) {
-    const bool join = !joined.empty() && (behavior == Behavior::kContiguous ? f.match == previous : f.match && !previous);
+    const bool join =
+        !joined.empty() && (behavior == Behavior::kContiguous ? f.match == previous : f.match && !previous);
     if (join && behavior == Behavior::kMergedWithNext) {
       joined.back().begin = f.begin;
     } else if (join) {
@@ -100,7 +101,8 @@ class RegexCutter : public Cutter {
       const char* const end = text.data() + text.size();
       for (const char* p = text.data(); p < end;) {
         const char* next = known_(p, end);
-        found.push_back({offset + static_cast<size_t>(p - text.data()), offset + static_cast<size_t>(next - text.data()), true});
+        found.push_back(
+            {offset + static_cast<size_t>(p - text.data()), offset + static_cast<size_t>(next - text.data()), true});
         p = next;
       }
       return;
@@ -313,7 +315,8 @@ Result<void> PreTokenizer::add(const Json& json, int depth) {
   const auto push = [&](auto stage) { stages_.push_back(std::move(stage)); };
   if (type == "Sequence") {
     const Json* list = json_find(json, "pretokenizers");
-    if (list == nullptr || !list->is_array()) return corrupt_data("pre_tokenizer Sequence: \"pretokenizers\" must be an array");
+    if (list == nullptr || !list->is_array())
+      return corrupt_data("pre_tokenizer Sequence: \"pretokenizers\" must be an array");
     for (const Json& part : *list) SLUICE_RETURN_IF_ERROR(add(part, depth + 1));
   } else if (type == "ByteLevel") {
     SLUICE_TRY(const bool prefix, json_bool(json, "add_prefix_space", true));
@@ -337,7 +340,9 @@ Result<void> PreTokenizer::add(const Json& json, int depth) {
     }
     std::string text;
     append_utf8(text, mark);
-    const Prepend prepend = !prefix || scheme == "never" ? Prepend::kNever : scheme == "first" ? Prepend::kFirst : Prepend::kAlways;
+    const Prepend prepend = !prefix || scheme == "never" ? Prepend::kNever
+                            : scheme == "first"          ? Prepend::kFirst
+                                                         : Prepend::kAlways;
     push(std::make_unique<MetaspaceMarks>(text, prepend));
     if (split) push(std::make_unique<CharacterCutter>(0, mark, Behavior::kMergedWithNext));
   } else if (type == "Whitespace") {
@@ -352,7 +357,8 @@ Result<void> PreTokenizer::add(const Json& json, int depth) {
     push(std::make_unique<CharacterCutter>(kFlagPunct, std::nullopt, behavior));
   } else if (type == "Digits") {
     SLUICE_TRY(const bool individual, json_bool(json, "individual_digits", false));
-    push(std::make_unique<CharacterCutter>(kFlagNumeric, std::nullopt, individual ? Behavior::kIsolated : Behavior::kContiguous));
+    push(std::make_unique<CharacterCutter>(kFlagNumeric, std::nullopt,
+                                           individual ? Behavior::kIsolated : Behavior::kContiguous));
   } else if (type == "CharDelimiterSplit") {
     SLUICE_TRY(const char32_t delimiter, json_character(json, "delimiter", U' '));
     push(std::make_unique<CharacterCutter>(0, delimiter, Behavior::kRemoved));

@@ -54,7 +54,8 @@ const char* contraction(const char* p, const char* end, bool ignore_case) {
   };
   const char first = lower(p + 1), second = lower(p + 2);
   if (first == 's' || first == 't' || first == 'm' || first == 'd') return p + 2;
-  if ((first == 'r' && second == 'e') || (first == 'v' && second == 'e') || (first == 'l' && second == 'l')) return p + 3;
+  if ((first == 'r' && second == 'e') || (first == 'v' && second == 'e') || (first == 'l' && second == 'l'))
+    return p + 3;
   if (ignore_case && end - p >= 3 && p[1] == '\xC5' && p[2] == '\xBF') return p + 3;
   return nullptr;
 }
@@ -125,8 +126,8 @@ const char* match_llama3(const char* p, const char* end) {
   return lines_or_spaces(p, end);
 }
 
-constexpr uint32_t kUpperSide = category_bit(Category::kLu) | category_bit(Category::kLt) | category_bit(Category::kLm) |
-                                category_bit(Category::kLo) | kMarkMask;
+constexpr uint32_t kUpperSide = category_bit(Category::kLu) | category_bit(Category::kLt) |
+                                category_bit(Category::kLm) | category_bit(Category::kLo) | kMarkMask;
 constexpr uint32_t kLowerSide =
     category_bit(Category::kLl) | category_bit(Category::kLm) | category_bit(Category::kLo) | kMarkMask;
 

@@ -25,7 +25,8 @@ class SentencePieceNormalizer : public Normalizer {
     std::string_view input = text;
     const std::string_view mark = rules_.escape_whitespaces ? kSpaceMark : " ";
     size_t taken = 0;
-    while (rules_.remove_extra_whitespaces && !input.empty() && prefix(input, &taken) == " ") input.remove_prefix(taken);
+    while (rules_.remove_extra_whitespaces && !input.empty() && prefix(input, &taken) == " ")
+      input.remove_prefix(taken);
     std::string out;
     if (input.empty()) {
       text.clear();
@@ -88,9 +89,12 @@ class Message {
     bytes_value = {};
     number_value = 0;
     switch (key & 7) {
-      case 0: return varint(&number_value);
-      case 1: return fixed(8);
-      case 5: return fixed(4);
+      case 0:
+        return varint(&number_value);
+      case 1:
+        return fixed(8);
+      case 5:
+        return fixed(4);
       case 2: {
         uint64_t size = 0;
         if (!varint(&size) || size > bytes_.size() - at_) return false;
@@ -98,7 +102,8 @@ class Message {
         at_ += size;
         return true;
       }
-      default: return false;
+      default:
+        return false;
     }
   }
   float as_float() const {
@@ -150,7 +155,8 @@ Result<void> read_piece(std::string_view bytes, SentencePieceModel& model) {
       piece.type = static_cast<PieceType>(message.number_value);
     }
   }
-  if (!utf8_valid(piece.text)) return corrupt_data(cat("SentencePiece model: piece ", model.pieces.size(), " is not UTF-8"));
+  if (!utf8_valid(piece.text))
+    return corrupt_data(cat("SentencePiece model: piece ", model.pieces.size(), " is not UTF-8"));
   model.pieces.push_back(std::move(piece));
   return {};
 }
@@ -165,13 +171,26 @@ Result<void> read_trainer(std::string_view bytes, SentencePieceModel& model) {
         if (message.number_value < 1 || message.number_value > 4) return broken(message.offset());
         model.kind = static_cast<SentencePieceModel::Kind>(message.number_value);
         break;
-      case 24: model.whitespace_as_suffix = message.number_value != 0; break;
-      case 35: model.byte_fallback = message.number_value != 0; break;
-      case 40: model.unk = id; break;
-      case 41: model.bos = id; break;
-      case 42: model.eos = id; break;
-      case 43: model.pad = id; break;
-      default: break;
+      case 24:
+        model.whitespace_as_suffix = message.number_value != 0;
+        break;
+      case 35:
+        model.byte_fallback = message.number_value != 0;
+        break;
+      case 40:
+        model.unk = id;
+        break;
+      case 41:
+        model.bos = id;
+        break;
+      case 42:
+        model.eos = id;
+        break;
+      case 43:
+        model.pad = id;
+        break;
+      default:
+        break;
     }
   }
   return {};

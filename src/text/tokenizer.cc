@@ -32,7 +32,8 @@ Result<TokenizerParts> parts_from_files(const std::string& directory) {
     apply_config(config, parts);
     return parts;
   }
-  for (const char* name : {"/tokenizer.model", "/spiece.model", "/sentencepiece.bpe.model", "/tiktoken.model", "/qwen.tiktoken"}) {
+  for (const char* name :
+       {"/tokenizer.model", "/spiece.model", "/sentencepiece.bpe.model", "/tiktoken.model", "/qwen.tiktoken"}) {
     SLUICE_TRY(const auto model, read_if_there(directory + name));
     if (!model) continue;
     return is_sentencepiece(*model) ? parts_from_sentencepiece(*model, config) : parts_from_tiktoken(*model, config);
@@ -42,7 +43,8 @@ Result<TokenizerParts> parts_from_files(const std::string& directory) {
   if (vocab && merges) return parts_from_vocab_merges(*vocab, *merges, config);
   SLUICE_TRY(const auto words, read_if_there(directory + "/vocab.txt"));
   if (words) return parts_from_word_list(*words, config);
-  return not_found(cat("no tokenizer in ", directory, ": expected tokenizer.json, tokenizer.model, spiece.model, "
+  return not_found(cat("no tokenizer in ", directory,
+                       ": expected tokenizer.json, tokenizer.model, spiece.model, "
                        "tiktoken.model, vocab.json with merges.txt, or vocab.txt"));
 }
 

@@ -29,7 +29,7 @@ struct GgufVocabulary {
   std::string pre;                  // pre-tokenizer name: "llama-bpe", "qwen2", "glm4", "default", …
   std::vector<std::string> tokens;  // [vocab]
   std::vector<float> scores;        // [vocab] or empty
-  std::vector<int32_t> types;       // [vocab] or empty: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte
+  std::vector<int32_t> types;  // [vocab] or empty: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte
   std::vector<std::string> merges;  // "left right"
   std::optional<TokenId> bos, eos, unk, pad;
   std::optional<bool> add_bos, add_eos, add_space_prefix;
@@ -42,8 +42,9 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // From the files of a Hugging Face directory: tokenizer.json, else what it has (tokenizer.model, vocab.json + merges.txt).
-  // kNotFound when there is none; kUnimplemented names an unknown component; kCorruptData says where a file is wrong.
+  // From the files of a Hugging Face directory: tokenizer.json, else what it has (tokenizer.model, vocab.json +
+  // merges.txt). kNotFound when there is none; kUnimplemented names an unknown component; kCorruptData says where a
+  // file is wrong.
   static Result<std::unique_ptr<Tokenizer>> from_directory(const std::string& directory);
   // From one file, whose name and content tell its form: a tokenizer.json, a SentencePiece model, a tiktoken file or a
   // vocab.txt. A tokenizer_config.json beside it is read for all but the first.
@@ -59,7 +60,9 @@ class Tokenizer {
   virtual std::string decode(std::span<const TokenId> ids, bool skip_special = false) const = 0;
 
   // The part of decode(ids) that stays as it is whatever ids follow; StreamDecoder's question.
-  virtual std::string decode_open(std::span<const TokenId> ids, bool skip_special) const { return decode(ids, skip_special); }
+  virtual std::string decode_open(std::span<const TokenId> ids, bool skip_special) const {
+    return decode(ids, skip_special);
+  }
 
   virtual int vocab_size() const = 0;  // ids are in [0, vocab_size())
   // The token as its vocabulary file spells it ("▁the", "Ġthe", "<0x0A>"); "" for an id the vocabulary does not have.
@@ -72,9 +75,9 @@ class Tokenizer {
   virtual std::optional<TokenId> eos() const = 0;
 };
 
-// Detokenises one sequence as its ids arrive. The concatenation of all push() results and flush() equals decode() of all
-// ids (invalid UTF-8 replaced by U+FFFD); a character is never emitted in halves. One thread at a time.
-// Work per id is bounded: only the ids since the last emitted text are decoded again.
+// Detokenises one sequence as its ids arrive. The concatenation of all push() results and flush() equals decode() of
+// all ids (invalid UTF-8 replaced by U+FFFD); a character is never emitted in halves. One thread at a time. Work per id
+// is bounded: only the ids since the last emitted text are decoded again.
 class StreamDecoder {
  public:
   // `tokenizer` must outlive it. `context` are the ids before the first pushed one (the prompt's tail), which decide

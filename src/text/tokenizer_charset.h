@@ -22,9 +22,7 @@ class CharSet {
   // Call once when all is added: makes contains() fast for ASCII.
   void finish();
 
-  bool contains(char32_t c) const {
-    return c < 128 ? (ascii_[c >> 6] >> (c & 63) & 1) != 0 : contains_slow(c);
-  }
+  bool contains(char32_t c) const { return c < 128 ? (ascii_[c >> 6] >> (c & 63) & 1) != 0 : contains_slow(c); }
   const std::array<uint64_t, 2>& ascii() const { return ascii_; }
 
  private:

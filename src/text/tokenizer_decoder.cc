@@ -13,13 +13,14 @@ constexpr std::string_view kMetaspace = "\xE2\x96\x81";
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
   if (from.empty()) return;
-  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) text.replace(at, from.size(), to);
+  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+    text.replace(at, from.size(), to);
 }
 
 void clean_up(std::string& text) {
   static constexpr std::string_view kRules[][2] = {
-      {" .", "."},      {" ?", "?"},     {" !", "!"},          {" ,", ","},   {" ' ", "'"},  {" n't", "n't"},
-      {" 'm", "'m"},    {" do not", " don't"}, {" 's", "'s"},  {" 've", "'ve"}, {" 're", "'re"}};
+      {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},   {" n't", "n't"},
+      {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
   for (const auto& [from, to] : kRules) replace_all(text, from, to);
 }
 
@@ -28,7 +29,10 @@ int byte_of_token(std::string_view token) {
   if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') return -1;
   int value = 0;
   for (char c : token.substr(3, 2)) {
-    const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    const int digit = c >= '0' && c <= '9'   ? c - '0'
+                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                             : -1;
     if (digit < 0) return -1;
     value = value * 16 + digit;
   }
@@ -38,8 +42,10 @@ int byte_of_token(std::string_view token) {
 void strip(std::string& text, std::string_view character, size_t start, size_t stop) {
   if (character.empty()) return;
   size_t begin = 0, end = text.size();
-  for (size_t i = 0; i < start && std::string_view(text).substr(begin).starts_with(character); ++i) begin += character.size();
-  for (size_t i = 0; i < stop && end >= begin + character.size() && std::string_view(text).substr(0, end).ends_with(character); ++i) {
+  for (size_t i = 0; i < start && std::string_view(text).substr(begin).starts_with(character); ++i)
+    begin += character.size();
+  for (size_t i = 0;
+       i < stop && end >= begin + character.size() && std::string_view(text).substr(0, end).ends_with(character); ++i) {
     end -= character.size();
   }
   text = text.substr(begin, end - begin);
@@ -69,8 +75,12 @@ void Decoder::apply_one(const Step& step, std::string& token, bool first, bool l
     case Kind::kByteFallback:
       if (const int byte = byte_of_token(token); byte >= 0) token = std::string(1, static_cast<char>(byte));
       break;
-    case Kind::kStrip: strip(token, step.text, step.start, step.stop); break;
-    case Kind::kMetaspace: replace_all(token, step.text, first && step.flag ? "" : " "); break;
+    case Kind::kStrip:
+      strip(token, step.text, step.start, step.stop);
+      break;
+    case Kind::kMetaspace:
+      replace_all(token, step.text, first && step.flag ? "" : " ");
+      break;
     case Kind::kWordPiece:
       if (!first) {
         if (token.starts_with(step.text)) {
@@ -81,8 +91,11 @@ void Decoder::apply_one(const Step& step, std::string& token, bool first, bool l
       }
       if (step.flag) clean_up(token);
       break;
-    case Kind::kBpe: replace_all(token, step.text, last ? "" : " "); break;
-    case Kind::kFuse: break;
+    case Kind::kBpe:
+      replace_all(token, step.text, last ? "" : " ");
+      break;
+    case Kind::kFuse:
+      break;
   }
 }
 
@@ -150,7 +163,9 @@ void Decoder::settle() {
       case Kind::kReplace:
         if (fused) per_token_ = false;
         break;
-      case Kind::kFuse: fused = true; break;
+      case Kind::kFuse:
+        fused = true;
+        break;
       case Kind::kMetaspace:
         if (fused || leading_strip_ > 0) per_token_ = false;
         first_differs_ = first_differs_ || step.flag;
@@ -160,8 +175,12 @@ void Decoder::settle() {
         leading_strip_ = static_cast<int>(step.start);
         strip_text_ = step.text;
         break;
-      case Kind::kBpe: last_differs_ = true; [[fallthrough]];
-      case Kind::kWordPiece: per_token_ = false; break;
+      case Kind::kBpe:
+        last_differs_ = true;
+        [[fallthrough]];
+      case Kind::kWordPiece:
+        per_token_ = false;
+        break;
     }
   }
 }
@@ -213,7 +232,8 @@ Result<void> Decoder::add(const Json& json, int depth) {
   } else if (type == "Replace") {
     SLUICE_TRY(Regex regex, pattern_of(json));
     SLUICE_TRY(std::string content, json_string(json, "content", ""));
-    if (content.size() > 256 || steps_.size() > 16) return corrupt_data("decoder Replace: the content or chain is too long");
+    if (content.size() > 256 || steps_.size() > 16)
+      return corrupt_data("decoder Replace: the content or chain is too long");
     steps_.push_back({Kind::kReplace, std::move(content), std::move(regex)});
   } else if (type == "Strip") {
     SLUICE_TRY(const char32_t character, json_character(json, "content", U' '));

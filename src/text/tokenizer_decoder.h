@@ -1,6 +1,6 @@
 #pragma once
-// Decoder: from token texts back to text. Steps are those of Hugging Face tokenizers' decoders; unlike there, bytes that
-// are no UTF-8 are kept as they are (StreamDecoder and callers replace them), so that decoding only ever appends.
+// Decoder: from token texts back to text. Steps are those of Hugging Face tokenizers' decoders; unlike there, bytes
+// that are no UTF-8 are kept as they are (StreamDecoder and callers replace them), so that decoding only ever appends.
 // Immutable; any thread.
 
 #include <cstdint>

@@ -123,9 +123,11 @@ Result<TokenizerParts> parts_from_vocab_merges(std::string_view vocab_json, std:
   const std::string& name = config.tokenizer_class;
   const bool qwen2 = is_one_of(name, {"Qwen2Tokenizer"});
   const bool roberta = is_one_of(name, {"RobertaTokenizer", "BartTokenizer", "LongformerTokenizer", "LEDTokenizer"});
-  const bool gpt2 = name.empty() || is_one_of(name, {"GPT2Tokenizer", "CodeGenTokenizer", "GPTNeoXTokenizer", "WhisperTokenizer"});
+  const bool gpt2 =
+      name.empty() || is_one_of(name, {"GPT2Tokenizer", "CodeGenTokenizer", "GPTNeoXTokenizer", "WhisperTokenizer"});
   if (!qwen2 && !roberta && !gpt2) {
-    return unimplemented(cat("vocab.json and merges.txt of the tokenizer class \"", name, "\": its way of cutting text is not known"));
+    return unimplemented(
+        cat("vocab.json and merges.txt of the tokenizer class \"", name, "\": its way of cutting text is not known"));
   }
   TokenizerParts parts;
   SLUICE_TRY(auto vocabulary, read_vocab_object(vocab_json));
@@ -143,7 +145,8 @@ Result<TokenizerParts> parts_from_vocab_merges(std::string_view vocab_json, std:
     SLUICE_TRY(parts.pre_tokenizer, PreTokenizer::byte_level({std::string(kQwen2Pattern)}));
     SLUICE_TRY(parts.normalizer, make_normalizer({{"type", "NFC"}}));
   } else {
-    SLUICE_TRY(parts.pre_tokenizer, PreTokenizer::from_json({{"type", "ByteLevel"}, {"add_prefix_space", config.add_prefix_space}}));
+    SLUICE_TRY(parts.pre_tokenizer,
+               PreTokenizer::from_json({{"type", "ByteLevel"}, {"add_prefix_space", config.add_prefix_space}}));
   }
   BpeOptions options;
   options.byte_level = parts.pre_tokenizer.drop_byte_alphabet();
@@ -173,7 +176,8 @@ Result<TokenizerParts> parts_from_word_list(std::string_view vocab_txt, const To
   WordPieceOptions options;
   options.unk_token = config.unk.value_or("[UNK]");
   SLUICE_TRY(parts.model, make_word_piece(vocabulary, options));
-  SLUICE_TRY(parts.normalizer, make_normalizer({{"type", "BertNormalizer"}, {"lowercase", config.lowercase.value_or(true)}}));
+  SLUICE_TRY(parts.normalizer,
+             make_normalizer({{"type", "BertNormalizer"}, {"lowercase", config.lowercase.value_or(true)}}));
   SLUICE_TRY(parts.pre_tokenizer, PreTokenizer::from_json({{"type", "BertPreTokenizer"}}));
   parts.decoder = Decoder::word_piece("##");
   for (const char* special : {"[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"}) {

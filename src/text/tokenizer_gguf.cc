@@ -24,11 +24,13 @@ Result<std::vector<Piece>> pieces_of(GgufVocabulary& vocabulary) {
     return corrupt_data(cat("tokenizer.ggml.scores has ", vocabulary.scores.size(), " entries for ", size, " tokens"));
   }
   if (!vocabulary.types.empty() && vocabulary.types.size() < size) {
-    return corrupt_data(cat("tokenizer.ggml.token_type has ", vocabulary.types.size(), " entries for ", size, " tokens"));
+    return corrupt_data(
+        cat("tokenizer.ggml.token_type has ", vocabulary.types.size(), " entries for ", size, " tokens"));
   }
   std::vector<Piece> pieces(size);
   for (size_t i = 0; i < size; ++i) {
-    pieces[i].text = utf8_valid(vocabulary.tokens[i]) ? std::move(vocabulary.tokens[i]) : utf8_sanitize(vocabulary.tokens[i]);
+    pieces[i].text =
+        utf8_valid(vocabulary.tokens[i]) ? std::move(vocabulary.tokens[i]) : utf8_sanitize(vocabulary.tokens[i]);
     if (!vocabulary.scores.empty()) pieces[i].score = vocabulary.scores[i];
     const int32_t type = vocabulary.types.empty() ? 1 : vocabulary.types[i];
     pieces[i].type = type >= 1 && type <= 6 ? static_cast<PieceType>(type) : PieceType::kNormal;
@@ -112,7 +114,8 @@ Result<TokenizerParts> word_piece_parts(GgufVocabulary& vocabulary) {
   for (size_t id = 0; id < pieces.size(); ++id) words->add_if_new(pieces[id].text, static_cast<TokenId>(id));
   parts.vocabulary = words;
   WordPieceOptions options;
-  if (const auto unk = checked(vocabulary.unk, pieces.size())) options.unk_token = pieces[static_cast<size_t>(*unk)].text;
+  if (const auto unk = checked(vocabulary.unk, pieces.size()))
+    options.unk_token = pieces[static_cast<size_t>(*unk)].text;
   SLUICE_TRY(parts.model, make_word_piece(words, options));
   const Json normalizer = {{"type", "BertNormalizer"}, {"lowercase", vocabulary.lowercase.value_or(true)}};
   SLUICE_TRY(parts.normalizer, make_normalizer(normalizer));
@@ -137,8 +140,10 @@ Result<TokenizerParts> byte_level_parts(GgufVocabulary& vocabulary) {
   for (const std::string& line : vocabulary.merges) {
     if (!utf8_valid(line)) return corrupt_data("tokenizer.ggml.merges: an entry is not UTF-8");
     const size_t space = line.find(' ', 1);
-    if (space == std::string::npos) return corrupt_data(cat("tokenizer.ggml.merges: expected \"left right\", found \"", line, "\""));
-    SLUICE_RETURN_IF_ERROR(merges.add(std::string_view(line).substr(0, space), std::string_view(line).substr(space + 1)));
+    if (space == std::string::npos)
+      return corrupt_data(cat("tokenizer.ggml.merges: expected \"left right\", found \"", line, "\""));
+    SLUICE_RETURN_IF_ERROR(
+        merges.add(std::string_view(line).substr(0, space), std::string_view(line).substr(space + 1)));
   }
   BpeOptions options;
   options.ignore_merges = rule->ignore_merges;
@@ -175,7 +180,8 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::from_gguf(GgufVocabulary vocabular
     }
     if (vocabulary.model == "bert") return word_piece_parts(vocabulary);
     if (vocabulary.model == "t5") return unigram_parts(vocabulary);
-    return unimplemented(cat("GGUF: the tokenizer model \"", vocabulary.model, "\" is not known; known are llama, gpt2, gemma4, bert, t5"));
+    return unimplemented(cat("GGUF: the tokenizer model \"", vocabulary.model,
+                             "\" is not known; known are llama, gpt2, gemma4, bert, t5"));
   };
   SLUICE_TRY(TokenizerParts parts, build());
   return PipelineTokenizer::create(std::move(parts));

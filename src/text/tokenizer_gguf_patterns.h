@@ -10,9 +10,9 @@ namespace sluice::text {
 struct PreRule {
   std::vector<std::string> patterns;  // applied one after the other, each isolating its matches
   bool ignore_merges = false;
-  bool add_bos = false;               // unless the file says otherwise
+  bool add_bos = false;  // unless the file says otherwise
   bool nfc = false;
-  bool escape_spaces = false;         // not byte-level: spaces are "▁", unknown characters <0x..> tokens
+  bool escape_spaces = false;  // not byte-level: spaces are "▁", unknown characters <0x..> tokens
 };
 
 // Null for an unknown name.

@@ -86,7 +86,8 @@ Result<std::shared_ptr<Vocabulary>> read_scored(std::string_view json, std::vect
   if (cursor.take(']')) return vocabulary;
   do {
     double score = 0;
-    if (!cursor.take('[') || !cursor.string(scratch, &token) || !cursor.take(',') || !cursor.number(&score) || !cursor.take(']')) {
+    if (!cursor.take('[') || !cursor.string(scratch, &token) || !cursor.take(',') || !cursor.number(&score) ||
+        !cursor.take(']')) {
       return cursor.error("[\"token\", score] in model.vocab");
     }
     SLUICE_RETURN_IF_ERROR(vocabulary->add(token, static_cast<TokenId>(std::min<size_t>(scores->size(), INT32_MAX))));
@@ -105,7 +106,8 @@ Result<std::vector<BpeMerge>> read_merges(std::string_view json, const Vocabular
   if (cursor.take(']')) return reader.take();
   do {
     if (cursor.take('[')) {
-      if (!cursor.string(scratch, &left) || !cursor.take(',') || !cursor.string(scratch_right, &right) || !cursor.take(']')) {
+      if (!cursor.string(scratch, &left) || !cursor.take(',') || !cursor.string(scratch_right, &right) ||
+          !cursor.take(']')) {
         return cursor.error("[\"left\", \"right\"] in model.merges");
       }
       SLUICE_RETURN_IF_ERROR(reader.add(left, right));
@@ -121,7 +123,8 @@ Result<std::vector<BpeMerge>> read_merges(std::string_view json, const Vocabular
 
 // Files of early versions have no "type"; what they hold tells.
 std::string model_type(const Json& model, const Document& document) {
-  if (const Json* type = json_find(model, "type"); type != nullptr && type->is_string()) return type->get<std::string>();
+  if (const Json* type = json_find(model, "type"); type != nullptr && type->is_string())
+    return type->get<std::string>();
   if (!document.merges.empty()) return "BPE";
   if (document.vocab.starts_with('[')) return "Unigram";
   if (json_find(model, "max_input_chars_per_word") != nullptr) return "WordPiece";
@@ -142,15 +145,16 @@ Result<void> read_bpe(const Json& model, const Document& document, TokenizerPart
   if (!unk.empty()) options.unk = vocabulary->find(unk);
   if (document.merges.empty()) return corrupt_data("tokenizer.json: a BPE model without \"merges\"");
   SLUICE_TRY(const auto merges, read_merges(document.merges, *vocabulary, options.continuing_subword_prefix.size()));
-  const bool plain = !options.byte_fallback && options.continuing_subword_prefix.empty() && options.end_of_word_suffix.empty();
+  const bool plain =
+      !options.byte_fallback && options.continuing_subword_prefix.empty() && options.end_of_word_suffix.empty();
   options.byte_level = plain && parts.pre_tokenizer.drop_byte_alphabet();
   parts.vocabulary = vocabulary;
   SLUICE_TRY(parts.model, Bpe::create(vocabulary, merges, options));
   return {};
 }
 
-// Which of the vocabulary's tokens are special added tokens. They are found in the text before the model sees it, or are
-// meant to be plain text; the model itself must never make one.
+// Which of the vocabulary's tokens are special added tokens. They are found in the text before the model sees it, or
+// are meant to be plain text; the model itself must never make one.
 std::vector<bool> special_tokens(const Document& document, const Vocabulary& vocabulary) {
   std::vector<bool> special(static_cast<size_t>(vocabulary.size()));
   const Json* list = json_find(document.rest, "added_tokens");
@@ -159,7 +163,8 @@ std::vector<bool> special_tokens(const Document& document, const Vocabulary& voc
     const Json* content = json_find(entry, "content");
     const Json* flag = json_find(entry, "special");
     if (content == nullptr || !content->is_string() || flag == nullptr || *flag != true) continue;
-    if (const auto id = vocabulary.find(content->get_ref<const std::string&>())) special[static_cast<size_t>(*id)] = true;
+    if (const auto id = vocabulary.find(content->get_ref<const std::string&>()))
+      special[static_cast<size_t>(*id)] = true;
   }
   return special;
 }
@@ -188,7 +193,8 @@ Result<void> read_model(const Document& document, TokenizerParts& parts) {
     SLUICE_TRY(options.unk_token, json_string(*model, "unk_token", "[UNK]"));
     SLUICE_TRY(options.continuing_subword_prefix, json_string(*model, "continuing_subword_prefix", "##"));
     SLUICE_TRY(const int64_t characters, json_int(*model, "max_input_chars_per_word", 100));
-    if (characters < 0 || characters > 100'000) return corrupt_data("tokenizer.json: max_input_chars_per_word is out of range");
+    if (characters < 0 || characters > 100'000)
+      return corrupt_data("tokenizer.json: max_input_chars_per_word is out of range");
     options.word_characters_max = static_cast<size_t>(characters);
     parts.vocabulary = vocabulary;
     SLUICE_TRY(parts.model, make_word_piece(vocabulary, std::move(options)));
@@ -201,7 +207,8 @@ Result<void> read_model(const Document& document, TokenizerParts& parts) {
     parts.model = make_word_level(vocabulary, vocabulary->find(unk));
     return {};
   }
-  return unimplemented(cat("tokenizer.json: the model \"", type, "\" is not known; known are BPE, Unigram, WordPiece, WordLevel"));
+  return unimplemented(
+      cat("tokenizer.json: the model \"", type, "\" is not known; known are BPE, Unigram, WordPiece, WordLevel"));
 }
 
 // Ids are given out as tokenizers does: a content the model knows keeps the model's id, the others follow on behind the
@@ -222,7 +229,8 @@ Result<void> read_added(const Json& list, TokenizerParts& parts) {
     SLUICE_TRY(token.special, json_bool(entry, "special", false));
     if (token.content.empty()) continue;
     if (id < 0 || id > kTokenIdMax) {
-      return corrupt_data(cat("tokenizer.json: added token \"", token.content, "\" has id ", id, ", outside 0 … ", kTokenIdMax));
+      return corrupt_data(
+          cat("tokenizer.json: added token \"", token.content, "\" has id ", id, ", outside 0 … ", kTokenIdMax));
     }
     const auto known = seen.find(token.content);
     if (known != seen.end()) {
@@ -268,7 +276,8 @@ std::optional<TokenId> find_token(const TokenizerParts& parts, const std::string
 Result<void> read_template(const Json& json, TokenizerParts& parts) {
   const Json* single = json_find(json, "single");
   const Json* specials = json_find(json, "special_tokens");
-  if (single == nullptr || !single->is_array()) return corrupt_data("post_processor TemplateProcessing: \"single\" must be an array");
+  if (single == nullptr || !single->is_array())
+    return corrupt_data("post_processor TemplateProcessing: \"single\" must be an array");
   for (const Json& item : *single) {
     if (const Json* sequence = json_find(item, "Sequence")) {
       SLUICE_TRY(const std::string id, json_string(*sequence, "id", "A"));
@@ -277,7 +286,8 @@ Result<void> read_template(const Json& json, TokenizerParts& parts) {
       continue;
     }
     const Json* special = json_find(item, "SpecialToken");
-    if (special == nullptr) return unimplemented("post_processor TemplateProcessing: an item that is neither Sequence nor SpecialToken");
+    if (special == nullptr)
+      return unimplemented("post_processor TemplateProcessing: an item that is neither Sequence nor SpecialToken");
     SLUICE_TRY(const std::string name, json_string(*special, "id", ""));
     const Json* entry = specials != nullptr ? json_find(*specials, name) : nullptr;
     const Json* ids = entry != nullptr ? json_find(*entry, "ids") : nullptr;
@@ -308,7 +318,8 @@ Result<void> read_post_processor(const Json& json, int depth, TokenizerParts& pa
   SLUICE_TRY(const std::string type, json_string(json, "type", ""));
   if (type == "Sequence") {
     const Json* list = json_find(json, "processors");
-    if (list == nullptr || !list->is_array()) return corrupt_data("post_processor Sequence: \"processors\" must be an array");
+    if (list == nullptr || !list->is_array())
+      return corrupt_data("post_processor Sequence: \"processors\" must be an array");
     for (const Json& part : *list) SLUICE_RETURN_IF_ERROR(read_post_processor(part, depth + 1, parts));
     return {};
   }
@@ -353,8 +364,10 @@ Result<std::shared_ptr<Vocabulary>> read_vocab_object(std::string_view json) {
   if (cursor.take('}')) return vocabulary;
   do {
     int64_t id = 0;
-    if (!cursor.string(scratch, &token) || !cursor.take(':') || !cursor.integer(&id)) return cursor.error("\"token\": id");
-    if (id < 0 || id > kTokenIdMax) return corrupt_data(cat("token \"", token, "\" has id ", id, ", outside 0 … ", kTokenIdMax));
+    if (!cursor.string(scratch, &token) || !cursor.take(':') || !cursor.integer(&id))
+      return cursor.error("\"token\": id");
+    if (id < 0 || id > kTokenIdMax)
+      return corrupt_data(cat("token \"", token, "\" has id ", id, ", outside 0 … ", kTokenIdMax));
     SLUICE_RETURN_IF_ERROR(vocabulary->add(token, static_cast<TokenId>(id)));
   } while (cursor.take(','));
   if (!cursor.take('}')) return cursor.error("',' or '}' in the vocabulary");
@@ -369,8 +382,8 @@ Result<void> MergeReader::add(std::string_view left, std::string_view right) {
   const auto result = vocabulary_.find(joined_);
   if (!left_id || !right_id || !result) {
     const std::string_view missing = !left_id ? left : !right_id ? right : std::string_view(joined_);
-    return corrupt_data(cat("merge ", merges_.size(), " (\"", left, "\" with \"", right, "\") needs the token \"", missing,
-                            "\", which is not in the vocabulary"));
+    return corrupt_data(cat("merge ", merges_.size(), " (\"", left, "\" with \"", right, "\") needs the token \"",
+                            missing, "\", which is not in the vocabulary"));
   }
   merges_.push_back({*left_id, *right_id, *result, static_cast<uint32_t>(merges_.size())});
   return {};
@@ -379,7 +392,8 @@ Result<void> MergeReader::add(std::string_view left, std::string_view right) {
 Result<void> MergeReader::add_line(std::string_view line) {
   const size_t space = line.find(' ');
   if (space == std::string_view::npos || line.find(' ', space + 1) != std::string_view::npos) {
-    return corrupt_data(cat("merge ", merges_.size(), ": expected \"left right\", found \"", line.substr(0, 100), "\""));
+    return corrupt_data(
+        cat("merge ", merges_.size(), ": expected \"left right\", found \"", line.substr(0, 100), "\""));
   }
   return add(line.substr(0, space), line.substr(space + 1));
 }

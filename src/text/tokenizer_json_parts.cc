@@ -27,7 +27,8 @@ Result<char32_t> json_character(const Json& json, std::string_view key, char32_t
   if (text.empty()) return fallback;
   const char* p = text.data();
   const char32_t c = next_code_point(p);
-  if (p != text.data() + text.size()) return corrupt_data(cat("tokenizer.json: \"", key, "\" must be one character, not \"", text, "\""));
+  if (p != text.data() + text.size())
+    return corrupt_data(cat("tokenizer.json: \"", key, "\" must be one character, not \"", text, "\""));
   return c;
 }
 

@@ -9,7 +9,8 @@
 namespace sluice::text {
 
 void JsonCursor::white_space() {
-  while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t')) ++at_;
+  while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t'))
+    ++at_;
 }
 
 bool JsonCursor::at(char c) {
@@ -31,7 +32,8 @@ bool JsonCursor::done() {
 bool JsonCursor::string(std::string& scratch, std::string_view* out) {
   if (!take('"')) return false;
   const size_t begin = at_;
-  while (at_ < text_.size() && text_[at_] != '"' && text_[at_] != '\\' && static_cast<uint8_t>(text_[at_]) >= 0x20) ++at_;
+  while (at_ < text_.size() && text_[at_] != '"' && text_[at_] != '\\' && static_cast<uint8_t>(text_[at_]) >= 0x20)
+    ++at_;
   if (at_ < text_.size() && text_[at_] == '"') {
     *out = text_.substr(begin, at_ - begin);
     ++at_;
@@ -66,14 +68,30 @@ bool JsonCursor::escape(std::string& out) {
   const char kind = text_[at_ + 1];
   at_ += 2;
   switch (kind) {
-    case '"': case '\\': case '/': out += kind; return true;
-    case 'b': out += '\b'; return true;
-    case 'f': out += '\f'; return true;
-    case 'n': out += '\n'; return true;
-    case 'r': out += '\r'; return true;
-    case 't': out += '\t'; return true;
-    case 'u': break;
-    default: return false;
+    case '"':
+    case '\\':
+    case '/':
+      out += kind;
+      return true;
+    case 'b':
+      out += '\b';
+      return true;
+    case 'f':
+      out += '\f';
+      return true;
+    case 'n':
+      out += '\n';
+      return true;
+    case 'r':
+      out += '\r';
+      return true;
+    case 't':
+      out += '\t';
+      return true;
+    case 'u':
+      break;
+    default:
+      return false;
   }
   uint32_t unit = 0;
   if (!hex4(&unit)) return false;
@@ -128,7 +146,8 @@ bool JsonCursor::skip_value() {
       ++at_;
     } else {
       const size_t begin = at_;
-      while (at_ < text_.size() && std::string_view(" \n\r\t,:]}[{\"").find(text_[at_]) == std::string_view::npos) ++at_;
+      while (at_ < text_.size() && std::string_view(" \n\r\t,:]}[{\"").find(text_[at_]) == std::string_view::npos)
+        ++at_;
       if (at_ == begin) return false;
     }
   } while (depth > 0);

@@ -15,14 +15,14 @@ class JsonCursor {
   // `text` is UTF-8 and must outlive the cursor.
   explicit JsonCursor(std::string_view text) : text_(text) {}
 
-  bool take(char c);         // white space, then exactly `c`
-  bool at(char c);           // white space, then looks whether `c` comes
-  bool done();               // only white space is left
+  bool take(char c);  // white space, then exactly `c`
+  bool at(char c);    // white space, then looks whether `c` comes
+  bool done();        // only white space is left
   // A string. The view is into the text or, with escapes in it, into `scratch`.
   bool string(std::string& scratch, std::string_view* out);
   bool integer(int64_t* out);
   bool number(double* out);
-  bool skip_value();         // any value; nesting is counted, what is inside is checked only so far as to find its end
+  bool skip_value();  // any value; nesting is counted, what is inside is checked only so far as to find its end
 
   size_t offset() const { return at_; }
   Error error(std::string_view expected) const;

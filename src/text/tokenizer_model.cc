@@ -16,8 +16,8 @@ class WordPiece : public TokenModel {
       : vocabulary_(std::move(vocabulary)), unk_(unk), options_(std::move(options)) {}
 
   void encode(std::string_view piece, std::vector<TokenId>& out) const override {
-    const auto characters = static_cast<size_t>(
-        std::count_if(piece.begin(), piece.end(), [](char c) { return !is_continuation(c); }));
+    const auto characters =
+        static_cast<size_t>(std::count_if(piece.begin(), piece.end(), [](char c) { return !is_continuation(c); }));
     if (characters > options_.word_characters_max) return out.push_back(unk_);
     const size_t before = out.size();
     std::string candidate;
@@ -186,9 +186,11 @@ bool ByteTokens::append(std::string_view bytes, std::vector<TokenId>& out) const
   return true;
 }
 
-Result<std::unique_ptr<TokenModel>> make_word_piece(std::shared_ptr<const Vocabulary> vocabulary, WordPieceOptions options) {
+Result<std::unique_ptr<TokenModel>> make_word_piece(std::shared_ptr<const Vocabulary> vocabulary,
+                                                    WordPieceOptions options) {
   const auto unk = vocabulary->find(options.unk_token);
-  if (!unk) return corrupt_data(cat("WordPiece: the unknown token \"", options.unk_token, "\" is not in the vocabulary"));
+  if (!unk)
+    return corrupt_data(cat("WordPiece: the unknown token \"", options.unk_token, "\" is not in the vocabulary"));
   return std::unique_ptr<TokenModel>(std::make_unique<WordPiece>(std::move(vocabulary), *unk, std::move(options)));
 }
 

@@ -36,7 +36,8 @@ struct WordPieceOptions {
   std::string continuing_subword_prefix = "##";
   size_t word_characters_max = 100;
 };
-Result<std::unique_ptr<TokenModel>> make_word_piece(std::shared_ptr<const Vocabulary> vocabulary, WordPieceOptions options);
+Result<std::unique_ptr<TokenModel>> make_word_piece(std::shared_ptr<const Vocabulary> vocabulary,
+                                                    WordPieceOptions options);
 
 // WordLevel: a piece is a token or unknown.
 std::unique_ptr<TokenModel> make_word_level(std::shared_ptr<const Vocabulary> vocabulary, std::optional<TokenId> unk);
@@ -45,10 +46,10 @@ std::unique_ptr<TokenModel> make_word_level(std::shared_ptr<const Vocabulary> vo
 struct UnigramOptions {
   std::optional<TokenId> unk;
   bool byte_fallback = false;
-  bool single_precision = false;     // add scores as floats, as SentencePiece does
-  std::vector<double> scores;        // [vocab]
-  std::vector<bool> not_in_text;     // [vocab] or empty: never found in text (control, unknown, unused)
-  std::vector<bool> user_defined;    // [vocab] or empty: always taken where they are found
+  bool single_precision = false;   // add scores as floats, as SentencePiece does
+  std::vector<double> scores;      // [vocab]
+  std::vector<bool> not_in_text;   // [vocab] or empty: never found in text (control, unknown, unused)
+  std::vector<bool> user_defined;  // [vocab] or empty: always taken where they are found
 };
 Result<std::unique_ptr<TokenModel>> make_unigram(std::shared_ptr<const Vocabulary> vocabulary, UnigramOptions options);
 

@@ -20,7 +20,8 @@ Result<std::unique_ptr<Tokenizer>> PipelineTokenizer::create(TokenizerParts part
   }
   std::unique_ptr<PipelineTokenizer> made(new PipelineTokenizer(std::move(parts)));
   for (const auto& id : made->parts_.frame) {
-    if (id && !made->has(*id)) return corrupt_data(cat("the post-processor names token id ", *id, ", which does not exist"));
+    if (id && !made->has(*id))
+      return corrupt_data(cat("the post-processor names token id ", *id, ", which does not exist"));
   }
   for (std::optional<TokenId>* id : {&made->parts_.bos, &made->parts_.eos}) {
     if (*id && !made->has(**id)) return corrupt_data(cat("the bos or eos token id ", **id, " does not exist"));
@@ -95,7 +96,8 @@ void PipelineTokenizer::encode_text(std::string_view text, bool special, std::ve
   }
 }
 
-void PipelineTokenizer::encode_segment(std::string_view text, bool at_start, bool special, std::vector<TokenId>& out) const {
+void PipelineTokenizer::encode_segment(std::string_view text, bool at_start, bool special,
+                                       std::vector<TokenId>& out) const {
   std::string normalized;
   if (parts_.normalizer != nullptr) {
     normalized = text;

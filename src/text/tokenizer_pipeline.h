@@ -20,10 +20,10 @@ namespace sluice::text {
 struct TokenizerParts {
   std::shared_ptr<const Vocabulary> vocabulary;  // the model's
   std::unique_ptr<TokenModel> model;
-  NormalizerPtr normalizer;                      // null: text is taken as it is
+  NormalizerPtr normalizer;  // null: text is taken as it is
   PreTokenizer pre_tokenizer;
   Decoder decoder;
-  std::vector<AddedToken> added;                 // their ids may be the model's own or new ones
+  std::vector<AddedToken> added;  // their ids may be the model's own or new ones
   // What add_special makes of a text: ids, and nullopt where the text stands. Empty: the text alone.
   std::vector<std::optional<TokenId>> frame;
   std::optional<TokenId> bos, eos;

@@ -21,19 +21,26 @@ constexpr uint32_t kLookBehind = 1, kLookNegative = 2;
 
 bool nullable(const RegexNode& node) {
   switch (node.kind) {
-    case Kind::kSet: return false;
-    case Kind::kConcat: return std::all_of(node.parts.begin(), node.parts.end(), nullable);
-    case Kind::kAlternatives: return std::any_of(node.parts.begin(), node.parts.end(), nullable);
-    case Kind::kRepeat: return node.min == 0 || nullable(node.parts[0]);
-    case Kind::kAtomic: return nullable(node.parts[0]);
-    default: return true;
+    case Kind::kSet:
+      return false;
+    case Kind::kConcat:
+      return std::all_of(node.parts.begin(), node.parts.end(), nullable);
+    case Kind::kAlternatives:
+      return std::any_of(node.parts.begin(), node.parts.end(), nullable);
+    case Kind::kRepeat:
+      return node.min == 0 || nullable(node.parts[0]);
+    case Kind::kAtomic:
+      return nullable(node.parts[0]);
+    default:
+      return true;
   }
 }
 
 // How many characters the node matches, if always the same number.
 std::optional<uint32_t> fixed_length(const RegexNode& node) {
   switch (node.kind) {
-    case Kind::kSet: return 1;
+    case Kind::kSet:
+      return 1;
     case Kind::kConcat: {
       uint32_t sum = 0;
       for (const RegexNode& part : node.parts) {
@@ -56,12 +63,15 @@ std::optional<uint32_t> fixed_length(const RegexNode& node) {
       if (!length || node.min != node.max) return std::nullopt;
       return *length * node.min > kLookBehindMax ? std::nullopt : std::optional(*length * node.min);
     }
-    case Kind::kAtomic: return fixed_length(node.parts[0]);
-    default: return 0;
+    case Kind::kAtomic:
+      return fixed_length(node.parts[0]);
+    default:
+      return 0;
   }
 }
 
-// Collects into `out` the characters a match of `node` can begin with; false when it can begin with anything or be empty.
+// Collects into `out` the characters a match of `node` can begin with; false when it can begin with anything or be
+// empty.
 bool first_characters(const RegexNode& node, CharSet& out) {
   switch (node.kind) {
     case Kind::kSet:
@@ -78,9 +88,12 @@ bool first_characters(const RegexNode& node, CharSet& out) {
     case Kind::kAlternatives:
       return std::all_of(node.parts.begin(), node.parts.end(),
                          [&](const RegexNode& part) { return first_characters(part, out); });
-    case Kind::kRepeat: return node.min > 0 && first_characters(node.parts[0], out);
-    case Kind::kAtomic: return first_characters(node.parts[0], out);
-    default: return false;
+    case Kind::kRepeat:
+      return node.min > 0 && first_characters(node.parts[0], out);
+    case Kind::kAtomic:
+      return first_characters(node.parts[0], out);
+    default:
+      return false;
   }
 }
 
@@ -93,12 +106,19 @@ class RegexCompiler {
   Result<void> compile(const RegexNode& node) {
     if (out_.program_.size() > kProgramMax) return corrupt_data("regular expression: its counts make it too large");
     switch (node.kind) {
-      case Kind::kEmpty: return {};
-      case Kind::kSet: emit({.op = Op::kSet, .a = set(node.set)}); return {};
-      case Kind::kConcat: return concat(node);
-      case Kind::kAlternatives: return alternatives(node, 0);
-      case Kind::kRepeat: return repeat(node);
-      case Kind::kLook: return look(node);
+      case Kind::kEmpty:
+        return {};
+      case Kind::kSet:
+        emit({.op = Op::kSet, .a = set(node.set)});
+        return {};
+      case Kind::kConcat:
+        return concat(node);
+      case Kind::kAlternatives:
+        return alternatives(node, 0);
+      case Kind::kRepeat:
+        return repeat(node);
+      case Kind::kLook:
+        return look(node);
       case Kind::kAtomic: {
         const uint32_t start = emit({.op = Op::kAtomic});
         SLUICE_RETURN_IF_ERROR(compile(node.parts[0]));
@@ -106,7 +126,9 @@ class RegexCompiler {
         out_.program_[start].a = here();
         return {};
       }
-      case Kind::kAssert: emit({.op = node.assertion}); return {};
+      case Kind::kAssert:
+        emit({.op = node.assertion});
+        return {};
     }
     return {};
   }
@@ -186,7 +208,8 @@ class RegexCompiler {
     if (empty) return {};
     for (uint32_t i = 0; i < node.min; ++i) SLUICE_RETURN_IF_ERROR(compile(body));
     if (node.max == Regex::kUnbounded) {
-      if (nullable(body)) return unimplemented("regular expression: an unbounded repeat of what may be empty is not supported");
+      if (nullable(body))
+        return unimplemented("regular expression: an unbounded repeat of what may be empty is not supported");
       const uint32_t split = emit({.op = Op::kSplit});
       SLUICE_RETURN_IF_ERROR(compile(body));
       emit({.op = Op::kJump, .a = split});
@@ -223,9 +246,11 @@ class RegexCompiler {
     const RegexNode& body = node.parts[0];
     RegexNode all;
     all.kind = node.negative ? Kind::kConcat : Kind::kAlternatives;
-    if (body.kind != Kind::kAlternatives) return unimplemented("regular expression: look-behind of varying length is not supported");
+    if (body.kind != Kind::kAlternatives)
+      return unimplemented("regular expression: look-behind of varying length is not supported");
     for (const RegexNode& part : body.parts) {
-      if (!fixed_length(part)) return unimplemented("regular expression: look-behind of varying length is not supported");
+      if (!fixed_length(part))
+        return unimplemented("regular expression: look-behind of varying length is not supported");
       RegexNode one = node;
       one.parts = {part};
       all.parts.push_back(std::move(one));

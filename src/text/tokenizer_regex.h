@@ -3,11 +3,11 @@
 //
 // Known: alternation, groups (?:…) (…) (?i:…) (?>…), classes with ranges, \p{…} (categories, scripts, Alphabetic …),
 // POSIX brackets and && , \s \S \d \D \w \W \h \H, . ^ $ \A \z \Z \b \B, quantifiers * + ? {m,n} greedy, lazy and
-// possessive, (?=…) (?!…), and (?<=…) (?<!…) of fixed length. Anything else (back-references, \K, \X …) is an Error that
-// names it: a pattern is never half understood.
+// possessive, (?=…) (?!…), and (?<=…) (?<!…) of fixed length. Anything else (back-references, \K, \X …) is an Error
+// that names it: a pattern is never half understood.
 //
-// Matching is leftmost with backtracking order. Failures are remembered across the matches of one text, so that the time
-// stays linear in the text (times the pattern's size) also for texts made to force backtracking.
+// Matching is leftmost with backtracking order. Failures are remembered across the matches of one text, so that the
+// time stays linear in the text (times the pattern's size) also for texts made to force backtracking.
 
 #include <cstdint>
 #include <memory>
@@ -24,15 +24,21 @@ namespace sluice::text {
 
 struct RegexInstruction {
   enum class Op : uint8_t {
-    kSet,          // one character of sets[a]
-    kLiteral,      // the bytes literals[a]
-    kRun,          // min to max characters of sets[a]
-    kSplit,        // try a, then b
-    kJump,         // go on at a
-    kLook,         // the part from here + 1 must match ahead (a: instruction after the part; b: Look flags; min: step back)
-    kAtomic,       // the part from here + 1, without going back into it (a: instruction after the part)
-    kLineStart, kLineEnd, kTextStart, kTextEnd, kTextEndNewline, kWordBorder, kNotWordBorder,
-    kMatch,        // end of the pattern or part
+    kSet,      // one character of sets[a]
+    kLiteral,  // the bytes literals[a]
+    kRun,      // min to max characters of sets[a]
+    kSplit,    // try a, then b
+    kJump,     // go on at a
+    kLook,     // the part from here + 1 must match ahead (a: instruction after the part; b: Look flags; min: step back)
+    kAtomic,   // the part from here + 1, without going back into it (a: instruction after the part)
+    kLineStart,
+    kLineEnd,
+    kTextStart,
+    kTextEnd,
+    kTextEndNewline,
+    kWordBorder,
+    kNotWordBorder,
+    kMatch,  // end of the pattern or part
   };
   enum class Greed : uint8_t { kGreedy, kLazy, kPossessive };
   Op op = Op::kMatch;
@@ -54,7 +60,8 @@ class Regex {
 
   // The text that is all the pattern matches, if it was made by literal() and is not empty.
   std::optional<std::string_view> literal_text() const {
-    if (program_.size() != 2 || program_[0].op != RegexInstruction::Op::kLiteral || literals_[0].empty()) return std::nullopt;
+    if (program_.size() != 2 || program_[0].op != RegexInstruction::Op::kLiteral || literals_[0].empty())
+      return std::nullopt;
     return literals_[0];
   }
 
@@ -95,8 +102,8 @@ class Regex {
     uint32_t last_end_ = kNoMatch;
     uint64_t steps_ = 0;
     std::vector<Choice> choices_;
-    std::vector<RunFailure> run_failures_;       // [instruction]
-    std::vector<uint64_t> failed_, succeeded_;   // bit per (split, position); empty until many steps were taken
+    std::vector<RunFailure> run_failures_;      // [instruction]
+    std::vector<uint64_t> failed_, succeeded_;  // bit per (split, position); empty until many steps were taken
   };
 
  private:

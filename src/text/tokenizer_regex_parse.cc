@@ -19,19 +19,53 @@ constexpr size_t kPatternMax = 64 * 1024;
 // Category names as \p{…} takes them, without spaces, '_' and '-', in lower case.
 uint32_t category_by_name(const std::string& name) {
   static const auto* const kNames = [] {
-    auto* names = new std::map<std::string, uint32_t>{
-        {"l", kLetterMask},          {"letter", kLetterMask},   {"m", kMarkMask},     {"mark", kMarkMask},
-        {"combiningmark", kMarkMask}, {"n", kNumberMask},       {"number", kNumberMask}, {"p", kPunctuationMask},
-        {"punctuation", kPunctuationMask}, {"s", kSymbolMask},  {"symbol", kSymbolMask}, {"z", kSeparatorMask},
-        {"separator", kSeparatorMask}, {"c", kOtherMask},       {"other", kOtherMask}};
-    const char* const kShort[] = {"cn", "cc", "cf", "co", "cs", "lu", "ll", "lt", "lm", "lo", "mn", "mc", "me", "nd", "nl",
-                                  "no", "pc", "pd", "ps", "pe", "pi", "pf", "po", "sm", "sc", "sk", "so", "zs", "zl", "zp"};
-    const char* const kLong[] = {"unassigned", "control", "format", "privateuse", "surrogate", "uppercaseletter",
-                                 "lowercaseletter", "titlecaseletter", "modifierletter", "otherletter", "nonspacingmark",
-                                 "spacingmark", "enclosingmark", "decimalnumber", "letternumber", "othernumber",
-                                 "connectorpunctuation", "dashpunctuation", "openpunctuation", "closepunctuation",
-                                 "initialpunctuation", "finalpunctuation", "otherpunctuation", "mathsymbol",
-                                 "currencysymbol", "modifiersymbol", "othersymbol", "spaceseparator", "lineseparator",
+    auto* names = new std::map<std::string, uint32_t>{{"l", kLetterMask},
+                                                      {"letter", kLetterMask},
+                                                      {"m", kMarkMask},
+                                                      {"mark", kMarkMask},
+                                                      {"combiningmark", kMarkMask},
+                                                      {"n", kNumberMask},
+                                                      {"number", kNumberMask},
+                                                      {"p", kPunctuationMask},
+                                                      {"punctuation", kPunctuationMask},
+                                                      {"s", kSymbolMask},
+                                                      {"symbol", kSymbolMask},
+                                                      {"z", kSeparatorMask},
+                                                      {"separator", kSeparatorMask},
+                                                      {"c", kOtherMask},
+                                                      {"other", kOtherMask}};
+    const char* const kShort[] = {"cn", "cc", "cf", "co", "cs", "lu", "ll", "lt", "lm", "lo",
+                                  "mn", "mc", "me", "nd", "nl", "no", "pc", "pd", "ps", "pe",
+                                  "pi", "pf", "po", "sm", "sc", "sk", "so", "zs", "zl", "zp"};
+    const char* const kLong[] = {"unassigned",
+                                 "control",
+                                 "format",
+                                 "privateuse",
+                                 "surrogate",
+                                 "uppercaseletter",
+                                 "lowercaseletter",
+                                 "titlecaseletter",
+                                 "modifierletter",
+                                 "otherletter",
+                                 "nonspacingmark",
+                                 "spacingmark",
+                                 "enclosingmark",
+                                 "decimalnumber",
+                                 "letternumber",
+                                 "othernumber",
+                                 "connectorpunctuation",
+                                 "dashpunctuation",
+                                 "openpunctuation",
+                                 "closepunctuation",
+                                 "initialpunctuation",
+                                 "finalpunctuation",
+                                 "otherpunctuation",
+                                 "mathsymbol",
+                                 "currencysymbol",
+                                 "modifiersymbol",
+                                 "othersymbol",
+                                 "spaceseparator",
+                                 "lineseparator",
                                  "paragraphseparator"};
     for (int i = 0; i < kCategoryCount; ++i) {
       (*names)[kShort[i]] = uint32_t{1} << i;
@@ -61,7 +95,8 @@ class Parser {
     return corrupt_data(cat("regular expression, at byte ", at_, ": ", what, ", in: ", text_.substr(0, 400)));
   }
   Error beyond(std::string_view what) const {
-    return unimplemented(cat("regular expression, at byte ", at_, ": ", what, " is not supported, in: ", text_.substr(0, 400)));
+    return unimplemented(
+        cat("regular expression, at byte ", at_, ": ", what, " is not supported, in: ", text_.substr(0, 400)));
   }
   bool done() const { return at_ >= text_.size(); }
   char peek(size_t ahead = 0) const { return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0'; }
@@ -152,7 +187,8 @@ class Parser {
     const auto number = [&](uint32_t* value) {
       const size_t begin = at_;
       *value = 0;
-      while (peek() >= '0' && peek() <= '9' && at_ - begin < 7) *value = *value * 10 + static_cast<uint32_t>(text_[at_++] - '0');
+      while (peek() >= '0' && peek() <= '9' && at_ - begin < 7)
+        *value = *value * 10 + static_cast<uint32_t>(text_[at_++] - '0');
       return at_ > begin;
     };
     const bool has_min = number(&repeat.min);
@@ -281,12 +317,23 @@ class Parser {
     ++at_;
     if (done()) return fail("a '\\' at the end");
     switch (peek()) {
-      case 'A': ++at_; return assertion(Op::kTextStart);
-      case 'z': ++at_; return assertion(Op::kTextEnd);
-      case 'Z': ++at_; return assertion(Op::kTextEndNewline);
-      case 'b': ++at_; return assertion(Op::kWordBorder);
-      case 'B': ++at_; return assertion(Op::kNotWordBorder);
-      default: break;
+      case 'A':
+        ++at_;
+        return assertion(Op::kTextStart);
+      case 'z':
+        ++at_;
+        return assertion(Op::kTextEnd);
+      case 'Z':
+        ++at_;
+        return assertion(Op::kTextEndNewline);
+      case 'b':
+        ++at_;
+        return assertion(Op::kWordBorder);
+      case 'B':
+        ++at_;
+        return assertion(Op::kNotWordBorder);
+      default:
+        break;
     }
     at_ = begin;
     CharSet set;
@@ -315,24 +362,47 @@ class Parser {
     const char32_t full = character();
     CharSet part;
     switch (c) {
-      case 't': return U'\t';
-      case 'n': return U'\n';
-      case 'r': return U'\r';
-      case 'f': return U'\f';
-      case 'v': return U'\v';
-      case 'a': return U'\a';
-      case 'e': return U'\x1B';
-      case '0': return U'\0';
-      case 'x': return hex(peek() == '{' ? 0 : 2);
-      case 'u': return hex(4);
-      case 's': case 'S': part.add_flags(kFlagSpace); break;
-      case 'd': case 'D': part.add_categories(category_bit(Category::kNd)); break;
-      case 'w': case 'W':
+      case 't':
+        return U'\t';
+      case 'n':
+        return U'\n';
+      case 'r':
+        return U'\r';
+      case 'f':
+        return U'\f';
+      case 'v':
+        return U'\v';
+      case 'a':
+        return U'\a';
+      case 'e':
+        return U'\x1B';
+      case '0':
+        return U'\0';
+      case 'x':
+        return hex(peek() == '{' ? 0 : 2);
+      case 'u':
+        return hex(4);
+      case 's':
+      case 'S':
+        part.add_flags(kFlagSpace);
+        break;
+      case 'd':
+      case 'D':
+        part.add_categories(category_bit(Category::kNd));
+        break;
+      case 'w':
+      case 'W':
         part.add_flags(kFlagWord);
         if (in_class) part.intersect(not_latin1_number());
         break;
-      case 'h': case 'H': part.add('0', '9'); part.add('a', 'f'); part.add('A', 'F'); break;
-      case 'p': case 'P': {
+      case 'h':
+      case 'H':
+        part.add('0', '9');
+        part.add('a', 'f');
+        part.add('A', 'F');
+        break;
+      case 'p':
+      case 'P': {
         SLUICE_RETURN_IF_ERROR(property(part));
         break;
       }
@@ -352,7 +422,10 @@ class Parser {
     int taken = 0;
     for (; braces ? taken < 8 : taken < digits; ++taken) {
       const char c = peek();
-      const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+      const int digit = c >= '0' && c <= '9'   ? c - '0'
+                        : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                        : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                               : -1;
       if (digit < 0) break;
       value = value << 4 | static_cast<uint32_t>(digit);
       ++at_;

@@ -200,7 +200,9 @@ uint32_t Regex::Search::match(uint32_t pc, uint32_t at, bool ahead) {
         if (ok) at += static_cast<uint32_t>(literal.size());
         break;
       }
-      case Op::kRun: ok = run(in, pc, &at); break;
+      case Op::kRun:
+        ok = run(in, pc, &at);
+        break;
       case Op::kSplit:
         if (failed_.empty() && steps_ > uint64_t{64} * size + 65536 && uint64_t{regex_.splits_} * size < kMemoBitsMax) {
           failed_.assign((uint64_t{regex_.splits_} * (text_.size() + 1) >> 6) + 1, 0);
@@ -215,7 +217,9 @@ uint32_t Regex::Search::match(uint32_t pc, uint32_t at, bool ahead) {
         choices_.push_back({pc, at, 0, kOtherBranch});
         pc = in.a;
         continue;
-      case Op::kJump: pc = in.a; continue;
+      case Op::kJump:
+        pc = in.a;
+        continue;
       case Op::kLook:
         ok = look(in, pc, at);
         if (ok) {
@@ -233,13 +237,27 @@ uint32_t Regex::Search::match(uint32_t pc, uint32_t at, bool ahead) {
         }
         break;
       }
-      case Op::kLineStart: ok = at == 0 || text_[at - 1] == '\n'; break;
-      case Op::kLineEnd: ok = at == size || text_[at] == '\n'; break;
-      case Op::kTextStart: ok = at == 0; break;
-      case Op::kTextEnd: ok = at == size; break;
-      case Op::kTextEndNewline: ok = at == size || (at + 1 == size && text_[at] == '\n'); break;
-      case Op::kWordBorder: ok = border(at); break;
-      case Op::kNotWordBorder: ok = !border(at); break;
+      case Op::kLineStart:
+        ok = at == 0 || text_[at - 1] == '\n';
+        break;
+      case Op::kLineEnd:
+        ok = at == size || text_[at] == '\n';
+        break;
+      case Op::kTextStart:
+        ok = at == 0;
+        break;
+      case Op::kTextEnd:
+        ok = at == size;
+        break;
+      case Op::kTextEndNewline:
+        ok = at == size || (at + 1 == size && text_[at] == '\n');
+        break;
+      case Op::kWordBorder:
+        ok = border(at);
+        break;
+      case Op::kNotWordBorder:
+        ok = !border(at);
+        break;
       case Op::kMatch:
         if (ahead) return succeed(bottom, at);
         choices_.resize(bottom);

@@ -13,13 +13,16 @@
 namespace sluice::text {
 namespace {
 
-bool in_text(PieceType type) { return type == PieceType::kNormal || type == PieceType::kUserDefined || type == PieceType::kUnused; }
+bool in_text(PieceType type) {
+  return type == PieceType::kNormal || type == PieceType::kUserDefined || type == PieceType::kUnused;
+}
 
 // Merge order from scores: the best score first, equal scores equal.
 Result<std::vector<uint32_t>> ranks_of(const std::vector<SentencePieceModel::Piece>& pieces) {
   std::vector<float> scores;
   for (const auto& piece : pieces) {
-    if (std::isnan(piece.score)) return corrupt_data(cat("the score of the token \"", piece.text, "\" is not a number"));
+    if (std::isnan(piece.score))
+      return corrupt_data(cat("the score of the token \"", piece.text, "\" is not a number"));
     scores.push_back(piece.score);
   }
   std::sort(scores.begin(), scores.end(), std::greater<>());
@@ -35,7 +38,8 @@ Result<std::vector<uint32_t>> ranks_of(const std::vector<SentencePieceModel::Pie
 }  // namespace
 
 Result<std::shared_ptr<Vocabulary>> vocabulary_of_pieces(const std::vector<SentencePieceModel::Piece>& pieces) {
-  if (pieces.size() > static_cast<size_t>(kTokenIdMax)) return corrupt_data(cat("a vocabulary of ", pieces.size(), " tokens is too large"));
+  if (pieces.size() > static_cast<size_t>(kTokenIdMax))
+    return corrupt_data(cat("a vocabulary of ", pieces.size(), " tokens is too large"));
   auto vocabulary = std::make_shared<Vocabulary>();
   vocabulary->reserve(pieces.size(), pieces.size() * 8);
   for (size_t id = 0; id < pieces.size(); ++id) {
@@ -45,7 +49,8 @@ Result<std::shared_ptr<Vocabulary>> vocabulary_of_pieces(const std::vector<Sente
 }
 
 Result<std::unique_ptr<TokenModel>> bpe_of_pieces(std::shared_ptr<const Vocabulary> vocabulary,
-                                                  const std::vector<SentencePieceModel::Piece>& pieces, BpeOptions options) {
+                                                  const std::vector<SentencePieceModel::Piece>& pieces,
+                                                  BpeOptions options) {
   SLUICE_TRY(const std::vector<uint32_t> ranks, ranks_of(pieces));
   const std::vector<BpeMerge> merges = Bpe::implied_merges(*vocabulary, ranks);
   SLUICE_TRY(auto bpe, Bpe::create(std::move(vocabulary), merges, std::move(options)));
@@ -64,7 +69,8 @@ Result<std::unique_ptr<TokenModel>> unigram_of_pieces(std::shared_ptr<const Voca
   return make_unigram(std::move(vocabulary), std::move(options));
 }
 
-std::vector<AddedToken> added_of_pieces(const std::vector<SentencePieceModel::Piece>& pieces, bool user_defined_normalized) {
+std::vector<AddedToken> added_of_pieces(const std::vector<SentencePieceModel::Piece>& pieces,
+                                        bool user_defined_normalized) {
   std::vector<AddedToken> added;
   for (size_t id = 0; id < pieces.size(); ++id) {
     const PieceType type = pieces[id].type;
@@ -104,8 +110,8 @@ Result<TokenizerParts> parts_from_sentencepiece(std::string_view file, const Tok
     options.unk = unk;
     SLUICE_TRY(parts.model, unigram_of_pieces(vocabulary, model.pieces, options));
   }
-  SentencePieceRules rules{model.charsmap, model.add_dummy_prefix, model.remove_extra_whitespaces, model.escape_whitespaces,
-                           model.whitespace_as_suffix, {}};
+  SentencePieceRules rules{model.charsmap,           model.add_dummy_prefix,     model.remove_extra_whitespaces,
+                           model.escape_whitespaces, model.whitespace_as_suffix, {}};
   for (const auto& piece : model.pieces) {
     if (piece.type == PieceType::kUserDefined) rules.verbatim.push_back(piece.text);
   }

@@ -16,7 +16,9 @@
 namespace sluice::text {
 namespace {
 
-std::string golden(const std::string& name) { return std::string(SLUICE_SOURCE_DIR) + "/tests/golden/tokenizers/" + name; }
+std::string golden(const std::string& name) {
+  return std::string(SLUICE_SOURCE_DIR) + "/tests/golden/tokenizers/" + name;
+}
 
 Json read_json(const std::string& path) {
   auto text = read_file(path);
@@ -41,8 +43,8 @@ std::unique_ptr<Tokenizer> from_json(const Json& json) {
 using Ids = std::vector<TokenId>;
 
 std::vector<std::string> golden_names() {
-  return {"gpt2", "llama3", "qwen2", "o200k", "deepseek", "llama2", "metaspace_first", "gemma",
-          "unigram", "bert", "word_level", "suffix", "prefix"};
+  return {"gpt2",  "llama3",  "qwen2", "o200k",      "deepseek", "llama2", "metaspace_first",
+          "gemma", "unigram", "bert",  "word_level", "suffix",   "prefix"};
 }
 
 class TokenizerGolden : public testing::TestWithParam<std::string> {};
@@ -72,7 +74,8 @@ TEST_P(TokenizerGolden, StreamsWhatItDecodes) {
   std::mt19937 random(11);
   for (int round = 0; round < 400; ++round) {
     Ids ids(random() % 60), context(random() % 5);
-    for (TokenId& id : ids) id = static_cast<TokenId>(random() % static_cast<unsigned>(tokenizer->vocab_size() + 2)) - 1;
+    for (TokenId& id : ids)
+      id = static_cast<TokenId>(random() % static_cast<unsigned>(tokenizer->vocab_size() + 2)) - 1;
     for (TokenId& id : context) id = static_cast<TokenId>(random() % static_cast<unsigned>(tokenizer->vocab_size()));
     const bool skip = round % 2 == 0;
     StreamDecoder stream(*tokenizer, skip, context);
@@ -102,7 +105,8 @@ TEST_P(TokenizerGolden, SpecialTokensCanBeText) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, TokenizerGolden, testing::ValuesIn(golden_names()), [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(All, TokenizerGolden, testing::ValuesIn(golden_names()),
+                         [](const auto& info) { return info.param; });
 
 TEST(TokenizerVariants, EveryPartMatchesTheReference) {
   const Json base = read_json(golden("base_chars.json"));
@@ -191,7 +195,8 @@ TEST(TokenizerRegexTest, RefusesWhatItDoesNotKnow) {
     ASSERT_FALSE(regex.ok()) << pattern;
     EXPECT_EQ(regex.error().code, ErrorCode::kUnimplemented) << pattern;
   }
-  for (const char* pattern : {"(a", "a)", "[a", "*a", "a{3,2}", "\\x{110000}", "[b-a]", "\\", "((((a{999}){999}){999}){999})"}) {
+  for (const char* pattern :
+       {"(a", "a)", "[a", "*a", "a{3,2}", "\\x{110000}", "[b-a]", "\\", "((((a{999}){999}){999}){999})"}) {
     const auto regex = Regex::compile(pattern);
     ASSERT_FALSE(regex.ok()) << pattern;
     EXPECT_EQ(regex.error().code, ErrorCode::kCorruptData) << pattern;
@@ -237,8 +242,8 @@ TEST(TokenizerText, LongRepetitionsTakeLinearTime) {
 
 TEST(TokenizerText, HostilePatternsTakeLinearTime) {
   std::string digits(1 << 18, '7'), spaces = std::string(1 << 18, ' ') + "x", letters = std::string(1 << 18, 'a') + "!";
-  for (const char* pattern : {R"((?=(\d{3})+(?!\d)))", R"(\d{1,3}(?=(?:\d{3})*\b))", R"(\s+$)", R"((?:a|b)*c|\d)", R"((?:\p{L}\p{M}*)+\d|x)",
-                              R"((?:a|aa)+$)"}) {
+  for (const char* pattern : {R"((?=(\d{3})+(?!\d)))", R"(\d{1,3}(?=(?:\d{3})*\b))", R"(\s+$)", R"((?:a|b)*c|\d)",
+                              R"((?:\p{L}\p{M}*)+\d|x)", R"((?:a|aa)+$)"}) {
     const auto regex = Regex::compile(pattern);
     ASSERT_TRUE(regex.ok()) << pattern;
     for (const std::string& text : {digits, spaces, letters}) {
@@ -247,7 +252,8 @@ TEST(TokenizerText, HostilePatternsTakeLinearTime) {
       size_t begin = 0, end = 0;
       while (search.next(&begin, &end)) {
       }
-      EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(10)) << pattern << " on " << text.substr(0, 3);
+      EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(10))
+          << pattern << " on " << text.substr(0, 3);
     }
   }
 }
@@ -267,14 +273,17 @@ TEST(TokenizerErrors, NameWhatIsWrong) {
     EXPECT_NE(error.message.find("Sourdough"), std::string::npos) << error.message;
   }
   EXPECT_EQ(error_of("model", {{"type", "Sourdough"}, {"vocab", Json::object()}}).code, ErrorCode::kUnimplemented);
-  const auto model = [](const Json& vocab, const Json& merges) { return Json{{"type", "BPE"}, {"vocab", vocab}, {"merges", merges}}; };
+  const auto model = [](const Json& vocab, const Json& merges) {
+    return Json{{"type", "BPE"}, {"vocab", vocab}, {"merges", merges}};
+  };
   EXPECT_EQ(error_of("model", model({{"a", 0}, {"b", 0}}, Json::array())).code, ErrorCode::kCorruptData);
   EXPECT_EQ(error_of("model", model({{"a", -1}}, Json::array())).code, ErrorCode::kCorruptData);
   EXPECT_EQ(error_of("model", model({{"a", 4'000'000'000}}, Json::array())).code, ErrorCode::kCorruptData);
   EXPECT_EQ(error_of("model", model({{"a", 0}}, {"a b"})).code, ErrorCode::kCorruptData);
   EXPECT_EQ(error_of("model", model({{"a", 0}}, {"a"})).code, ErrorCode::kCorruptData);
   EXPECT_EQ(error_of("model", model({{"a", 0}}, {Json{"a"}})).code, ErrorCode::kCorruptData);
-  EXPECT_EQ(error_of("post_processor", {{"type", "BertProcessing"}, {"cls", {"x", 99999}}, {"sep", {"x", 1}}}).code, ErrorCode::kCorruptData);
+  EXPECT_EQ(error_of("post_processor", {{"type", "BertProcessing"}, {"cls", {"x", 99999}}, {"sep", {"x", 1}}}).code,
+            ErrorCode::kCorruptData);
   EXPECT_FALSE(Tokenizer::from_json("{\"model\": {\"vocab\": {\"a\": ").ok());
   EXPECT_FALSE(Tokenizer::from_json("").ok());
   EXPECT_FALSE(Tokenizer::from_json("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"\\ud800\":0},\"merges\":[]}}").ok());

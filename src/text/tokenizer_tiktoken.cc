@@ -19,10 +19,16 @@ struct Family {
 };
 
 std::vector<std::string> llama3_specials() {
-  std::vector<std::string> names = {"<|begin_of_text|>", "<|end_of_text|>", "<|reserved_special_token_0|>",
-                                    "<|reserved_special_token_1|>", "<|reserved_special_token_2|>",
-                                    "<|reserved_special_token_3|>", "<|start_header_id|>", "<|end_header_id|>",
-                                    "<|reserved_special_token_4|>", "<|eot_id|>"};
+  std::vector<std::string> names = {"<|begin_of_text|>",
+                                    "<|end_of_text|>",
+                                    "<|reserved_special_token_0|>",
+                                    "<|reserved_special_token_1|>",
+                                    "<|reserved_special_token_2|>",
+                                    "<|reserved_special_token_3|>",
+                                    "<|start_header_id|>",
+                                    "<|end_header_id|>",
+                                    "<|reserved_special_token_4|>",
+                                    "<|eot_id|>"};
   for (int i = 5; names.size() < 256; ++i) names.push_back(cat("<|reserved_special_token_", i, "|>"));
   return names;
 }
@@ -36,7 +42,8 @@ std::vector<std::string> qwen_specials() {
 // The file does not say how to cut the text; the class in the config does, else the number of tokens tells.
 Result<Family> family_of(const TokenizerConfig& config, size_t tokens) {
   const std::string& name = config.tokenizer_class;
-  if (name.starts_with("QWen") || (name.empty() && tokens == 151'643)) return Family{"grok-2", qwen_specials(), "", "<|endoftext|>"};
+  if (name.starts_with("QWen") || (name.empty() && tokens == 151'643))
+    return Family{"grok-2", qwen_specials(), "", "<|endoftext|>"};
   if (name.starts_with("ChatGLM") || (name.empty() && tokens == 151'329)) return Family{"glm4", {}, "", ""};
   if (name == "TikTokenTokenizer" || (name.empty() && tokens == 163'584)) return Family{"kimi-k2", {}, "", ""};
   if (tokens == 199'998) return Family{"gpt-4o", {}, "", ""};
@@ -44,11 +51,12 @@ Result<Family> family_of(const TokenizerConfig& config, size_t tokens) {
   if (name.empty() || name.starts_with("PreTrainedTokenizer") || name.starts_with("Llama") || name.starts_with("GPT")) {
     return Family{"glm4", {}, "", ""};
   }
-  return unimplemented(cat("a tiktoken file for the tokenizer class \"", name, "\": its way of cutting text is not known"));
+  return unimplemented(
+      cat("a tiktoken file for the tokenizer class \"", name, "\": its way of cutting text is not known"));
 }
 
 struct Ranks {
-  Vocabulary raw;                          // the tokens' bytes
+  Vocabulary raw;                                                        // the tokens' bytes
   std::shared_ptr<Vocabulary> spelled = std::make_shared<Vocabulary>();  // the same in the byte alphabet
 };
 
@@ -62,7 +70,8 @@ Result<Ranks> read_ranks(std::string_view file) {
     file.remove_prefix(std::min(end + 1, file.size()));
     if (line.empty()) continue;
     const size_t space = line.find(' ');
-    if (space == std::string_view::npos) return corrupt_data(cat("tiktoken file, line ", number, ": expected \"base64 rank\""));
+    if (space == std::string_view::npos)
+      return corrupt_data(cat("tiktoken file, line ", number, ": expected \"base64 rank\""));
     auto bytes = decode_base64(line.substr(0, space));
     if (!bytes.ok()) return corrupt_data(cat("tiktoken file, line ", number, ": ", bytes.error().message));
     TokenId rank = 0;
@@ -85,7 +94,8 @@ Result<TokenizerParts> parts_from_tiktoken(std::string_view file, const Tokenize
   SLUICE_TRY(const Family family, family_of(config, static_cast<size_t>(ranks.raw.count())));
   TokenizerParts parts;
   std::vector<uint32_t> order;
-  for (TokenId id = 0; id < ranks.raw.size(); ++id) order.push_back(ranks.raw.has(id) ? static_cast<uint32_t>(id) : Bpe::kNoMerge);
+  for (TokenId id = 0; id < ranks.raw.size(); ++id)
+    order.push_back(ranks.raw.has(id) ? static_cast<uint32_t>(id) : Bpe::kNoMerge);
   const std::vector<BpeMerge> merges = Bpe::implied_merges(ranks.raw, order);
   SLUICE_TRY(parts.pre_tokenizer, PreTokenizer::byte_level(find_pre_rule(family.pre)->patterns));
   BpeOptions options;

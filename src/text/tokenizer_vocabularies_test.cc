@@ -16,7 +16,8 @@ namespace {
 
 std::string shared(const std::string& path) {
   const char* set = std::getenv("SLUICE_SHARED_DATA");
-  return (set != nullptr ? std::string(set) : std::string(SLUICE_SOURCE_DIR) + "/../shared/data") + "/tokenizers/" + path;
+  return (set != nullptr ? std::string(set) : std::string(SLUICE_SOURCE_DIR) + "/../shared/data") + "/tokenizers/" +
+         path;
 }
 
 // The metadata of a GGUF file, as far as a vocabulary needs it.
@@ -69,8 +70,10 @@ class GgufMetadata {
     for (uint64_t i = 0; i < count; ++i) {
       if (type == 8) {
         std::string value = text();
-        if (key == "tokenizer.ggml.tokens") vocabulary.tokens.push_back(std::move(value));
-        else if (key == "tokenizer.ggml.merges") vocabulary.merges.push_back(std::move(value));
+        if (key == "tokenizer.ggml.tokens")
+          vocabulary.tokens.push_back(std::move(value));
+        else if (key == "tokenizer.ggml.merges")
+          vocabulary.merges.push_back(std::move(value));
       } else if (key == "tokenizer.ggml.scores") {
         vocabulary.scores.push_back(read<float>());
       } else if (key == "tokenizer.ggml.token_type") {
@@ -117,8 +120,8 @@ TEST_P(GgufVocabularyFile, EncodesAsTheReference) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, GgufVocabularyFile,
-                         testing::Values("bert-bge", "deepseek-coder", "deepseek-llm", "falcon", "gpt-2", "llama-spm", "mpt", "phi-3",
-                                         "refact", "starcoder"),
+                         testing::Values("bert-bge", "deepseek-coder", "deepseek-llm", "falcon", "gpt-2", "llama-spm",
+                                         "mpt", "phi-3", "refact", "starcoder"),
                          [](const auto& info) {
                            std::string name = info.param;
                            for (char& c : name) c = c == '-' ? '_' : c;

@@ -1,6 +1,7 @@
 #pragma once
-// Unicode as tokenizers need it: code points, properties, normal forms, lower case. Tables: unicode_tables.cc (generated).
-// All text here is valid UTF-8 (the tokenizer replaces what is not before anything else sees it). Pure functions.
+// Unicode as tokenizers need it: code points, properties, normal forms, lower case. Tables: unicode_tables.cc
+// (generated). All text here is valid UTF-8 (the tokenizer replaces what is not before anything else sees it). Pure
+// functions.
 
 #include <cstdint>
 #include <span>
@@ -13,8 +14,36 @@ namespace sluice::text {
 
 // General categories, in the order of the tables.
 enum class Category : uint8_t {
-  kCn, kCc, kCf, kCo, kCs, kLu, kLl, kLt, kLm, kLo, kMn, kMc, kMe, kNd, kNl, kNo,
-  kPc, kPd, kPs, kPe, kPi, kPf, kPo, kSm, kSc, kSk, kSo, kZs, kZl, kZp
+  kCn,
+  kCc,
+  kCf,
+  kCo,
+  kCs,
+  kLu,
+  kLl,
+  kLt,
+  kLm,
+  kLo,
+  kMn,
+  kMc,
+  kMe,
+  kNd,
+  kNl,
+  kNo,
+  kPc,
+  kPd,
+  kPs,
+  kPe,
+  kPi,
+  kPf,
+  kPo,
+  kSm,
+  kSc,
+  kSk,
+  kSo,
+  kZs,
+  kZl,
+  kZp
 };
 inline constexpr int kCategoryCount = 30;
 

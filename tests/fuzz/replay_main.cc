@@ -22,7 +22,8 @@ int main(int argc, char** argv) {
       const std::vector<char> bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
       for (size_t eighth = 1; eighth <= 8; ++eighth) {
         // A copy of exactly this length, so that AddressSanitizer sees a read past the end.
-        const std::vector<uint8_t> cut(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(bytes.size() * eighth / 8));
+        const std::vector<uint8_t> cut(bytes.begin(),
+                                       bytes.begin() + static_cast<std::ptrdiff_t>(bytes.size() * eighth / 8));
         LLVMFuzzerTestOneInput(cut.data(), cut.size());
       }
       ++inputs;

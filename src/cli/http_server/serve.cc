@@ -1,5 +1,5 @@
-// sluice serve: a model behind the HTTP server until a signal ends it. The first SIGTERM or SIGINT drains: no new requests,
-// running ones finish within --drain-timeout. A second one stops at once.
+// sluice serve: a model behind the HTTP server until a signal ends it. The first SIGTERM or SIGINT drains: no new
+// requests, running ones finish within --drain-timeout. A second one stops at once.
 
 #include <csignal>
 #include <cstdio>
@@ -59,7 +59,9 @@ Result<http::ServerOptions> server_options(const Settings& settings, MetricsRegi
   if (log::enabled(log::Level::kDebug)) options.on_access = http::log_access;
   const openai::ApiKeys api_keys(keys);
   if (!api_keys.empty()) {
-    options.authenticate = [api_keys](http::Request& request, const http::Route&) { return api_keys.authenticate(request); };
+    options.authenticate = [api_keys](http::Request& request, const http::Route&) {
+      return api_keys.authenticate(request);
+    };
   }
   return options;
 }
@@ -67,19 +69,28 @@ Result<http::ServerOptions> server_options(const Settings& settings, MetricsRegi
 std::string base_url(const Settings& settings, uint16_t port) {
   const bool any = settings.host == "0.0.0.0" || settings.host == "::";
   const bool v6 = settings.host.find(':') != std::string::npos && !any;
-  return cat(settings.tls_cert.empty() ? "http" : "https", "://", any ? "127.0.0.1" : v6 ? cat("[", settings.host, "]") : settings.host, ":", port);
+  return cat(settings.tls_cert.empty() ? "http" : "https", "://",
+             any  ? "127.0.0.1"
+             : v6 ? cat("[", settings.host, "]")
+                  : settings.host,
+             ":", port);
 }
 
 void print_welcome(const local::LocalBackend& backend, const Settings& settings, const std::string& url, bool keys) {
   const api::ModelCard card = backend.models().front();
   const std::string authorization = keys ? " -H \"Authorization: Bearer $KEY\"" : "";
-  std::fprintf(stderr, "\n%s is served at %s (OpenAI's API under /v1, a page to try it at /docs)\ntry:\n\n", card.id.c_str(), url.c_str());
+  std::fprintf(stderr, "\n%s is served at %s (OpenAI's API under /v1, a page to try it at /docs)\ntry:\n\n",
+               card.id.c_str(), url.c_str());
   if (card.chat) {
-    std::fprintf(stderr, "curl %s/v1/chat/completions%s -H 'Content-Type: application/json' \\\n"
-                         "  -d '{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}'\n\n", url.c_str(), authorization.c_str());
+    std::fprintf(stderr,
+                 "curl %s/v1/chat/completions%s -H 'Content-Type: application/json' \\\n"
+                 "  -d '{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}'\n\n",
+                 url.c_str(), authorization.c_str());
   } else {
-    std::fprintf(stderr, "curl %s/v1/completions%s -H 'Content-Type: application/json' \\\n"
-                         "  -d '{\"prompt\": \"Once upon a time\", \"max_tokens\": 64}'\n\n", url.c_str(), authorization.c_str());
+    std::fprintf(stderr,
+                 "curl %s/v1/completions%s -H 'Content-Type: application/json' \\\n"
+                 "  -d '{\"prompt\": \"Once upon a time\", \"max_tokens\": 64}'\n\n",
+                 url.c_str(), authorization.c_str());
   }
 }
 
@@ -92,7 +103,8 @@ Result<int> run_serve(const CommandLine& line) {
   SLUICE_TRY(http::ServerOptions options, server_options(settings, metrics));
   const bool keys = static_cast<bool>(options.authenticate);
   if (!keys && settings.host != "127.0.0.1" && settings.host != "localhost" && settings.host != "::1") {
-    log::warn("serving beyond this machine without --api-key: anyone who reaches the port may use it", {{"host", settings.host}});
+    log::warn("serving beyond this machine without --api-key: anyone who reaches the port may use it",
+              {{"host", settings.host}});
   }
   SLUICE_TRY(const auto backend, load_backend(line, metrics, true));
   const openai::Service service(*backend, metrics, {.version = std::string(version())});
@@ -100,7 +112,8 @@ Result<int> run_serve(const CommandLine& line) {
   service.add_routes(router);
   service.add_description_routes(router);
   SLUICE_TRY(const auto server, http::Server::start(std::move(options), std::move(router)));
-  log::info("serving", {{"model", backend->models().front().id}, {"port", server->port()}, {"kernels", backend->kernels()}});
+  log::info("serving",
+            {{"model", backend->models().front().id}, {"port", server->port()}, {"kernels", backend->kernels()}});
   print_welcome(*backend, settings, base_url(settings, server->port()), keys);
 
   signals.wait(-1);

@@ -13,8 +13,10 @@ Result<Json> to_json(const YAML::Node& node, int depth) {
   if (depth > kDepthMax) return invalid_argument(cat("YAML is nested deeper than ", kDepthMax, " levels"));
   switch (node.Type()) {
     case YAML::NodeType::Undefined:
-    case YAML::NodeType::Null: return Json(nullptr);
-    case YAML::NodeType::Scalar: return Json(node.Scalar());  // a knob knows its own type
+    case YAML::NodeType::Null:
+      return Json(nullptr);
+    case YAML::NodeType::Scalar:
+      return Json(node.Scalar());  // a knob knows its own type
     case YAML::NodeType::Sequence: {
       Json list = Json::array();
       for (const YAML::Node& item : node) {
@@ -41,7 +43,8 @@ Result<Json> parse_yaml(std::string_view text) {
   try {
     return to_json(YAML::Load(std::string(text)), 0);
   } catch (const YAML::Exception& error) {
-    return corrupt_data(cat("not valid YAML: line ", error.mark.line + 1, ", column ", error.mark.column + 1, ": ", error.msg));
+    return corrupt_data(
+        cat("not valid YAML: line ", error.mark.line + 1, ", column ", error.mark.column + 1, ": ", error.msg));
   }
 }
 

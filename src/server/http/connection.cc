@@ -114,7 +114,8 @@ Task<Result<void>> Connection::write(std::span<const std::string_view> pieces) {
   if (!written.ok()) {
     if (stalled_) {
       const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(limits().write_stall).count();
-      written = Error{ErrorCode::kDeadlineExceeded, "the client read nothing for " + std::to_string(seconds) + " s", {}, {}};
+      written =
+          Error{ErrorCode::kDeadlineExceeded, "the client read nothing for " + std::to_string(seconds) + " s", {}, {}};
     }
     abort();
   }

@@ -47,7 +47,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void drain();
   void abort();
 
-  // For protocols ------------------------------------------------------------------------------------------------------
+  // For protocols
+  // ------------------------------------------------------------------------------------------------------
   std::string_view unread() const { return {buffer_.get() + begin_, end_ - begin_}; }
   void consume(size_t bytes);
   enum class Filled { kBytes, kEnd, kTimeout };
@@ -95,8 +96,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::unique_ptr<char[]> buffer_;
   size_t begin_ = 0, end_ = 0, capacity_ = 0;
   uint64_t total_read_ = 0;
-  bool reading_ = false;   // a read is pending: the buffer may not move
-  bool watching_ = false;  // go on reading when it ends
+  bool reading_ = false;        // a read is pending: the buffer may not move
+  bool watching_ = false;       // go on reading when it ends
   bool filled_buffer_ = false;  // the last read took all the room there was
   bool handshaking_ = false;
   bool at_end_ = false;

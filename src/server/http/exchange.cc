@@ -15,7 +15,8 @@ constexpr size_t kShownPathMax = 200;
 
 bool sound_request_id(std::string_view id) {
   return !id.empty() && id.size() <= kRequestIdMax && std::all_of(id.begin(), id.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == ':';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.' || c == ':';
   });
 }
 
@@ -35,7 +36,8 @@ Reply error_reply(const Error& error) {
 
 // A path as part of a message.
 std::string shortened(const std::string& path) {
-  return path.size() <= kShownPathMax ? path : path.substr(0, utf8_complete_prefix(path.substr(0, kShownPathMax))) + "…";
+  return path.size() <= kShownPathMax ? path
+                                      : path.substr(0, utf8_complete_prefix(path.substr(0, kShownPathMax))) + "…";
 }
 
 Task<Result<void>> failed(Error error) { co_return error; }
@@ -60,7 +62,8 @@ Exchange::~Exchange() { shard_.service.body_bytes -= body_reserved_; }
 
 bool Exchange::origin_allowed(std::string_view origin) const {
   const std::vector<std::string>& allowed = shard_.service.options.allowed_origins;
-  return std::any_of(allowed.begin(), allowed.end(), [&](const std::string& one) { return one == "*" || one == origin; });
+  return std::any_of(allowed.begin(), allowed.end(),
+                     [&](const std::string& one) { return one == "*" || one == origin; });
 }
 
 void Exchange::add_common_headers(Headers& headers) const {
@@ -83,7 +86,8 @@ std::optional<Reply> Exchange::authenticate(const Route& route) {
 }
 
 std::optional<Reply> Exchange::admit_options(std::string_view raw_path, const Router::Match& match) {
-  std::vector<std::string> methods = raw_path == "*" ? std::vector<std::string>{"GET", "HEAD", "POST", "OPTIONS"} : match.allowed;
+  std::vector<std::string> methods =
+      raw_path == "*" ? std::vector<std::string>{"GET", "HEAD", "POST", "OPTIONS"} : match.allowed;
   const std::optional<std::string_view> origin = request.headers.find("origin");
   const bool preflight = origin && request.headers.has("access-control-request-method");
   Reply reply{204, {{"allow", join(methods, ", ")}}, {}};
@@ -107,13 +111,17 @@ std::optional<Reply> Exchange::admit() {
   const std::string_view raw_path = std::string_view(request.target).substr(0, request.target.find('?'));
   Router::Match match = service.router.match(request.method, raw_path);
   if (match.route == nullptr) {
-    if (request.method == "OPTIONS" && (match.other != nullptr || raw_path == "*")) return admit_options(raw_path, match);
+    if (request.method == "OPTIONS" && (match.other != nullptr || raw_path == "*"))
+      return admit_options(raw_path, match);
     if (match.other == nullptr) {
       const std::string nearest = service.router.nearest_path(request.path);
-      return error_reply(404, cat("there is no ", shortened(request.path), " here", nearest.empty() ? "; see /openapi.json for what there is" : "; did you mean " + nearest + "?"));
+      return error_reply(
+          404, cat("there is no ", shortened(request.path), " here",
+                   nearest.empty() ? "; see /openapi.json for what there is" : "; did you mean " + nearest + "?"));
     }
     if (std::optional<Reply> refused = authenticate(*match.other)) return refused;
-    Reply reply = error_reply(405, cat(shortened(request.path), " does not take ", request.method, "; it takes ", join(match.allowed, ", ")));
+    Reply reply = error_reply(
+        405, cat(shortened(request.path), " does not take ", request.method, "; it takes ", join(match.allowed, ", ")));
     reply.headers.add("allow", join(match.allowed, ", "));
     return reply;
   }
@@ -128,7 +136,8 @@ std::optional<Reply> Exchange::admit() {
 }
 
 size_t Exchange::body_bytes_max() const {
-  return route_ != nullptr && route_->body_bytes_max > 0 ? route_->body_bytes_max : shard_.service.options.limits.body_bytes_max;
+  return route_ != nullptr && route_->body_bytes_max > 0 ? route_->body_bytes_max
+                                                         : shard_.service.options.limits.body_bytes_max;
 }
 
 bool Exchange::reserve_body(size_t bytes) {
@@ -147,7 +156,8 @@ Task<void> Exchange::answer() {
     co_await route_->answer(request, *this);
   } catch (const std::exception& exception) {
     thrown = true;
-    log::error("a route threw an exception", {{"route", route_->path}, {"request_id", request.id}, {"what", exception.what()}});
+    log::error("a route threw an exception",
+               {{"route", route_->path}, {"request_id", request.id}, {"what", exception.what()}});
   } catch (...) {
     thrown = true;
     log::error("a route threw something", {{"route", route_->path}, {"request_id", request.id}});

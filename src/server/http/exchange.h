@@ -1,6 +1,7 @@
 #pragma once
-// Exchange: one request and its answer, the part that HTTP/1 and HTTP/2 share: routing, CORS, authentication, limits, the
-// rules of ResponseWriter, counting and the access log. Outlet: the part that differs, how the answer's bytes leave.
+// Exchange: one request and its answer, the part that HTTP/1 and HTTP/2 share: routing, CORS, authentication, limits,
+// the rules of ResponseWriter, counting and the access log. Outlet: the part that differs, how the answer's bytes
+// leave.
 
 #include <optional>
 #include <string>

@@ -10,9 +10,10 @@
 namespace sluice::http {
 namespace {
 
-constexpr size_t kSmallBody = 16384;                 // copied behind its head, to be written as one piece
-constexpr uint64_t kDiscardMax = uint64_t{256} << 10;  // an unwanted body up to this is read, so that the connection lives on
-constexpr size_t kReserveMax = size_t{1} << 20;      // of a body, on the word of Content-Length alone
+constexpr size_t kSmallBody = 16384;  // copied behind its head, to be written as one piece
+constexpr uint64_t kDiscardMax = uint64_t{256}
+                                 << 10;          // an unwanted body up to this is read, so that the connection lives on
+constexpr size_t kReserveMax = size_t{1} << 20;  // of a body, on the word of Content-Length alone
 constexpr size_t kProgressBytes = size_t{64} << 10;  // of a body, that each deadline must bring
 
 class Http1 final : public Protocol, public Outlet {
@@ -60,11 +61,11 @@ class Http1 final : public Protocol, public Outlet {
   std::unique_ptr<Exchange> exchange_;
   size_t body_progress_ = 0;  // bytes of the body when the deadline was last moved
   int served_ = 0;
-  bool idle_ = true;          // between requests, nothing of the next one has come
+  bool idle_ = true;  // between requests, nothing of the next one has come
   bool draining_ = false;
   bool keep_alive_ = true;
   bool cut_off_ = false;
-  bool chunked_ = false;      // the answer being written
+  bool chunked_ = false;  // the answer being written
   std::string out_;
 };
 
@@ -138,7 +139,8 @@ Task<Http1::Next> Http1::serve_request() {
   co_return stays_open() ? Next::kServe : Next::kClose;
 }
 
-// Answers before the body was read. A small one is skipped; a large one, or one that waits for 100, ends the connection.
+// Answers before the body was read. A small one is skipped; a large one, or one that waits for 100, ends the
+// connection.
 Task<Http1::Next> Http1::refuse(Reply reply) {
   if (body_waits()) {
     const bool small = !framing_.chunked && framing_.content_length <= kDiscardMax && !framing_.expect_continue;
@@ -167,7 +169,8 @@ Task<Http1::Next> Http1::refuse(Reply reply) {
 
 Task<Http1::Next> Http1::read_body() {
   if (framing_.content_length > exchange_->body_bytes_max()) {
-    co_return co_await refuse(make_reply({413, "the body is larger than the " + std::to_string(exchange_->body_bytes_max()) + " bytes allowed here"}));
+    co_return co_await refuse(make_reply(
+        {413, "the body is larger than the " + std::to_string(exchange_->body_bytes_max()) + " bytes allowed here"}));
   }
   if (framing_.expect_continue && connection_.unread().empty()) {
     if (!(co_await connection_.write("HTTP/1.1 100 Continue\r\n\r\n")).ok()) co_return Next::kClose;
@@ -186,8 +189,11 @@ Task<Http1::Next> Http1::fill_body(size_t received) {
     connection_.set_deadline(connection_.limits().body_read);
   }
   switch (co_await connection_.fill()) {
-    case Connection::Filled::kBytes: co_return Next::kServe;
-    case Connection::Filled::kTimeout: co_await fail({408, "the request's body came too slowly"}); break;
+    case Connection::Filled::kBytes:
+      co_return Next::kServe;
+    case Connection::Filled::kTimeout:
+      co_await fail({408, "the request's body came too slowly"});
+      break;
     case Connection::Filled::kEnd:
       if (!connection_.aborted()) co_await fail({400, "the request's body ended before its announced length"});
       break;

@@ -7,7 +7,7 @@
 namespace sluice::http {
 namespace {
 
-constexpr size_t kRequestLineMax = 32768;      // past it 414, when the whole head may be longer
+constexpr size_t kRequestLineMax = 32768;  // past it 414, when the whole head may be longer
 constexpr size_t kMethodMax = 24;
 constexpr size_t kChunkExtensionBytesMax = 16384;
 
@@ -36,7 +36,8 @@ std::optional<ProtocolError> parse_version(std::string_view version, Request& re
     request.version = Version::kHttp10;
   } else {
     const auto digit = [](char c) { return c >= '0' && c <= '9'; };
-    const bool sound = version.size() == 8 && version.starts_with("HTTP/") && digit(version[5]) && version[6] == '.' && digit(version[7]);
+    const bool sound = version.size() == 8 && version.starts_with("HTTP/") && digit(version[5]) && version[6] == '.' &&
+                       digit(version[7]);
     if (!sound) return ProtocolError{400, "the request line must be: method, one space, target, one space, HTTP/1.1"};
     return ProtocolError{505, "this server speaks HTTP/1.0, HTTP/1.1 and HTTP/2, not " + std::string(version)};
   }
@@ -60,7 +61,8 @@ std::optional<ProtocolError> parse_request_line(std::string_view line, Request& 
 
 std::optional<ProtocolError> parse_length(std::string_view value, Framing& framing) {
   if (framing.has_length) return ProtocolError{400, "Content-Length is sent more than once"};
-  if (value.empty() || value.size() > 18) return ProtocolError{400, "Content-Length is not a decimal number of at most 18 digits"};
+  if (value.empty() || value.size() > 18)
+    return ProtocolError{400, "Content-Length is not a decimal number of at most 18 digits"};
   uint64_t length = 0;
   for (const char c : value) {
     if (c < '0' || c > '9') return ProtocolError{400, "Content-Length is not a decimal number of at most 18 digits"};
@@ -82,12 +84,14 @@ std::optional<ProtocolError> parse_coding(std::string_view value, const Request&
   const std::string_view final_coding = comma == std::string_view::npos ? value : trim_blanks(value.substr(comma + 1));
   const bool chunked_once = equals_ignoring_case(final_coding, "chunked") &&
                             !list_has_token(value.substr(0, comma == std::string_view::npos ? 0 : comma), "chunked");
-  if (chunked_once) return ProtocolError{501, "the only transfer coding supported is 'chunked'; send the body uncompressed"};
+  if (chunked_once)
+    return ProtocolError{501, "the only transfer coding supported is 'chunked'; send the body uncompressed"};
   return ProtocolError{400, "the last transfer coding of a request must be 'chunked', once"};
 }
 
 // Fields with a meaning for framing; all are stored by the caller.
-std::optional<ProtocolError> read_field(std::string_view name, std::string_view value, Request& request, Framing& framing) {
+std::optional<ProtocolError> read_field(std::string_view name, std::string_view value, Request& request,
+                                        Framing& framing) {
   switch (name.size()) {
     case 4:
       if (equals_ignoring_case(name, "host")) {
@@ -97,7 +101,8 @@ std::optional<ProtocolError> read_field(std::string_view name, std::string_view 
       break;
     case 6:
       if (equals_ignoring_case(name, "expect") && request.version == Version::kHttp11) {
-        if (!equals_ignoring_case(value, "100-continue")) return ProtocolError{417, "the only expectation supported is 100-continue"};
+        if (!equals_ignoring_case(value, "100-continue"))
+          return ProtocolError{417, "the only expectation supported is 100-continue"};
         framing.expect_continue = true;
       }
       break;
@@ -116,18 +121,21 @@ std::optional<ProtocolError> read_field(std::string_view name, std::string_view 
     case 17:
       if (equals_ignoring_case(name, "transfer-encoding")) return parse_coding(value, request, framing);
       break;
-    default: break;
+    default:
+      break;
   }
   return std::nullopt;
 }
 
 // "name: value" without its line end.
 std::optional<ProtocolError> split_field(std::string_view line, std::string_view& name, std::string_view& value) {
-  if (line[0] == ' ' || line[0] == '\t') return ProtocolError{400, "a header is folded over two lines, which HTTP no longer allows"};
+  if (line[0] == ' ' || line[0] == '\t')
+    return ProtocolError{400, "a header is folded over two lines, which HTTP no longer allows"};
   const size_t colon = line.find(':');
   if (colon == std::string_view::npos) return ProtocolError{400, "a header line has no colon"};
   name = line.substr(0, colon);
-  if (!valid_token(name)) return ProtocolError{400, "a header's name is empty or has a space or another character that names do not have"};
+  if (!valid_token(name))
+    return ProtocolError{400, "a header's name is empty or has a space or another character that names do not have"};
   value = trim_blanks(line.substr(colon + 1));
   if (!valid_field_value(value)) return ProtocolError{400, "a header's value has a control character"};
   return std::nullopt;
@@ -136,7 +144,8 @@ std::optional<ProtocolError> split_field(std::string_view line, std::string_view
 }  // namespace
 
 bool valid_token(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return kTokenCharacter[static_cast<unsigned char>(c)]; });
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), [](char c) { return kTokenCharacter[static_cast<unsigned char>(c)]; });
 }
 
 bool valid_field_value(std::string_view text) {
@@ -150,8 +159,9 @@ bool HeadScanner::scan(std::string_view bytes) {
   if (error_ || end_ > 0) return true;
   size_t from = std::max(line_, searched_);
   while (true) {
-    const auto* newline =
-        from < bytes.size() ? static_cast<const char*>(std::memchr(bytes.data() + from, '\n', bytes.size() - from)) : nullptr;
+    const auto* newline = from < bytes.size()
+                              ? static_cast<const char*>(std::memchr(bytes.data() + from, '\n', bytes.size() - from))
+                              : nullptr;
     if (newline == nullptr) break;
     const auto at = static_cast<size_t>(newline - bytes.data());
     if (at >= limits_.bytes_max) break;
@@ -179,9 +189,11 @@ bool HeadScanner::scan(std::string_view bytes) {
   return false;
 }
 
-std::optional<ProtocolError> parse_head(std::string_view head, const HeadLimits& limits, Request& request, Framing& framing) {
+std::optional<ProtocolError> parse_head(std::string_view head, const HeadLimits& limits, Request& request,
+                                        Framing& framing) {
   size_t line_end = head.find('\r');
-  if (head[line_end + 1] != '\n') return ProtocolError{400, "the request line has a carriage return that does not end it"};
+  if (head[line_end + 1] != '\n')
+    return ProtocolError{400, "the request line has a carriage return that does not end it"};
   if (auto error = parse_request_line(head.substr(0, line_end), request)) return error;
   framing.keep_alive = request.version == Version::kHttp11;
   head.remove_prefix(line_end + 2);
@@ -199,7 +211,8 @@ std::optional<ProtocolError> parse_head(std::string_view head, const HeadLimits&
     request.headers.add(name, value);
     head.remove_prefix(line_end + 2);
   }
-  if (framing.chunked && framing.has_length) return ProtocolError{400, "both Transfer-Encoding and Content-Length are sent"};
+  if (framing.chunked && framing.has_length)
+    return ProtocolError{400, "both Transfer-Encoding and Content-Length are sent"};
   const std::optional<std::string_view> host = request.headers.find("host");
   if (!host && request.version == Version::kHttp11) return ProtocolError{400, "HTTP/1.1 asks for a Host header"};
   if (host && !absolute) request.host = *host;
@@ -230,7 +243,8 @@ void ChunkDecoder::read_size_line(char c, size_t body_size) {
     case State::kExtension:
       if (++extension_bytes_ > kChunkExtensionBytesMax) fail(400, "the chunk extensions are too long");
       if (c == '"') quoted_ = !quoted_;
-      if (c == '\r' && (quoted_ || state_ == State::kExtensionStart)) fail(400, "a chunk extension is empty or a quote in it does not end");
+      if (c == '\r' && (quoted_ || state_ == State::kExtensionStart))
+        fail(400, "a chunk extension is empty or a quote in it does not end");
       if (c != '\r' && !valid_field_value({&c, 1})) fail(400, "a chunk extension has a control character");
       state_ = c == '\r' ? State::kSizeLf : State::kExtension;
       break;

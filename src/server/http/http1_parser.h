@@ -1,6 +1,6 @@
 #pragma once
-// HTTP/1 requests (RFC 9112), read strictly: what two servers in a row could read differently is refused with 400, so that
-// no request can be smuggled past another one. Pure functions of bytes: no socket, no clock.
+// HTTP/1 requests (RFC 9112), read strictly: what two servers in a row could read differently is refused with 400, so
+// that no request can be smuggled past another one. Pure functions of bytes: no socket, no clock.
 
 #include <cstddef>
 #include <cstdint>
@@ -18,8 +18,8 @@ struct HeadLimits {
   size_t fields_max = 256;
 };
 
-// Finds the end of a request's head in bytes that arrive piece by piece; each byte is looked at once. Lines end in CRLF;
-// a bare LF is an error. Empty lines before the request line are skipped (they count against the limit).
+// Finds the end of a request's head in bytes that arrive piece by piece; each byte is looked at once. Lines end in
+// CRLF; a bare LF is an error. Empty lines before the request line are skipped (they count against the limit).
 class HeadScanner {
  public:
   explicit HeadScanner(const HeadLimits& limits) : limits_(limits) {}
@@ -48,22 +48,25 @@ class HeadScanner {
 // How the body of a request is delimited, and what becomes of the connection after it.
 struct Framing {
   bool chunked = false;
-  uint64_t content_length = 0;   // when not chunked
-  bool has_length = false;       // Content-Length was sent
+  uint64_t content_length = 0;  // when not chunked
+  bool has_length = false;      // Content-Length was sent
   bool keep_alive = true;
   bool expect_continue = false;  // the client waits for 100 before it sends the body
 };
 
 // Reads the head [begin, end) that a HeadScanner found into method, target, path, query, headers, host and version of
 // `request`.
-std::optional<ProtocolError> parse_head(std::string_view head, const HeadLimits& limits, Request& request, Framing& framing);
+std::optional<ProtocolError> parse_head(std::string_view head, const HeadLimits& limits, Request& request,
+                                        Framing& framing);
 
 // Takes a chunked body apart. Trailers are checked and dropped.
 class ChunkDecoder {
  public:
-  ChunkDecoder(size_t body_bytes_max, const HeadLimits& trailers) : body_bytes_max_(body_bytes_max), trailers_(trailers) {}
+  ChunkDecoder(size_t body_bytes_max, const HeadLimits& trailers)
+      : body_bytes_max_(body_bytes_max), trailers_(trailers) {}
 
-  // Appends what `bytes` holds of the body to `body` and returns how many bytes were used: all, unless done() or error().
+  // Appends what `bytes` holds of the body to `body` and returns how many bytes were used: all, unless done() or
+  // error().
   size_t decode(std::string_view bytes, std::string& body);
   bool done() const { return state_ == State::kDone; }
   const std::optional<ProtocolError>& error() const { return error_; }  // 400, 413 or 431
@@ -77,13 +80,13 @@ class ChunkDecoder {
   size_t body_bytes_max_;
   HeadLimits trailers_;
   State state_ = State::kSize;
-  uint64_t left_ = 0;           // of the chunk being read
+  uint64_t left_ = 0;  // of the chunk being read
   int digits_ = 0;
   size_t extension_bytes_ = 0;  // over all chunks
   bool quoted_ = false;         // inside a quoted extension
   size_t trailer_bytes_ = 0;
   size_t trailer_fields_ = 0;
-  std::string line_;            // of the trailer
+  std::string line_;  // of the trailer
   std::optional<ProtocolError> error_;
 };
 

@@ -24,8 +24,10 @@ struct Parsed {
   Framing framing;
 };
 
-// One request at the front of `bytes`, which are advanced past it. `step`: how many bytes the scanner is given at a time.
-Parsed parse(std::string_view& bytes, const HeadLimits& limits = {}, size_t step = SIZE_MAX, size_t body_max = 1 << 20) {
+// One request at the front of `bytes`, which are advanced past it. `step`: how many bytes the scanner is given at a
+// time.
+Parsed parse(std::string_view& bytes, const HeadLimits& limits = {}, size_t step = SIZE_MAX,
+             size_t body_max = 1 << 20) {
   Parsed parsed;
   const auto failed = [&](const ProtocolError& error) {
     parsed.status = error.status;
@@ -68,7 +70,9 @@ int status_with(std::string_view lines, std::string_view body = "") {
 }
 
 TEST(Http1Parser, ReadsTheParts) {
-  std::string_view bytes = "\r\n\r\nPOST /a%20b/c?x=1&y=%20 HTTP/1.1\r\nHost: Example.org:80\r\nX-Empty:\r\nX-Blanks: \t two words \t\r\nCONTENT-length: 3\r\n\r\nabcrest";
+  std::string_view bytes =
+      "\r\n\r\nPOST /a%20b/c?x=1&y=%20 HTTP/1.1\r\nHost: Example.org:80\r\nX-Empty:\r\nX-Blanks: \t two words "
+      "\t\r\nCONTENT-length: 3\r\n\r\nabcrest";
   const Parsed parsed = parse(bytes);
   ASSERT_EQ(parsed.status, 0) << parsed.message;
   EXPECT_EQ(parsed.request.method, "POST");
@@ -91,10 +95,14 @@ TEST(Http1Parser, RefusesWhatCouldBeSmuggled) {
   EXPECT_EQ(status_with("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", "0\r\n\r\n"), 400);
   EXPECT_EQ(status_with("Content-Length: 3\r\nContent-Length: 4\r\n", "abc"), 400);
   EXPECT_EQ(status_with("Content-Length: 3\r\nContent-Length: 3\r\n", "abc"), 400);
-  for (const char* length : {"", "+3", "-3", "3,3", "0x3", "3 3", "3a", "1e1", "99999999999999999999", "18446744073709551619"}) {
+  for (const char* length :
+       {"", "+3", "-3", "3,3", "0x3", "3 3", "3a", "1e1", "99999999999999999999", "18446744073709551619"}) {
     EXPECT_EQ(status_with(cat("Content-Length: ", length, "\r\n"), "abc"), 400) << length;
   }
-  for (const char* coding : {"identity", "chunked, chunked", "chunked, gzip", "xchunked", "chunked;q=1", "\x0b""chunked", ""}) {
+  for (const char* coding : {"identity", "chunked, chunked", "chunked, gzip", "xchunked", "chunked;q=1",
+                             "\x0b"
+                             "chunked",
+                             ""}) {
     EXPECT_EQ(status_with(cat("Transfer-Encoding: ", coding, "\r\n"), "0\r\n\r\n"), 400) << coding;
   }
   EXPECT_EQ(status_with("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n"), 501);
@@ -118,10 +126,32 @@ TEST(Http1Parser, RequestLines) {
   EXPECT_EQ(line("GET / HTTP/1.1"), 0);
   EXPECT_EQ(line("M-SEARCH / HTTP/1.1"), 0);
   EXPECT_EQ(line("OPTIONS * HTTP/1.1"), 0);
-  for (const char* bad : {"GET /", "GET  / HTTP/1.1", "GET / HTTP/1.1 ", " GET / HTTP/1.1", "GET\t/ HTTP/1.1", "GET / http/1.1", "GET / HTTP/1.", "GET / HTTP/11",
-                          "GET * HTTP/1.1", "GET x HTTP/1.1", "GET /a b HTTP/1.1", "GET /\x01 HTTP/1.1", "GET /caf\xc3\xa9 HTTP/1.1", "GET /#a HTTP/1.1",
-                          "GET /%zz HTTP/1.1", "GET /%4 HTTP/1.1", "GET /%00 HTTP/1.1", "GET /%ff HTTP/1.1", "GET /a/../b HTTP/1.1", "GET /a/%2E%2e HTTP/1.1",
-                          "GET /. HTTP/1.1", "GET http:///x HTTP/1.1", "GET ftp://h/x HTTP/1.1", "G@T / HTTP/1.1", "GET /\rx HTTP/1.1", "GET / HTTP/1.1\rx"}) {
+  for (const char* bad : {"GET /",
+                          "GET  / HTTP/1.1",
+                          "GET / HTTP/1.1 ",
+                          " GET / HTTP/1.1",
+                          "GET\t/ HTTP/1.1",
+                          "GET / http/1.1",
+                          "GET / HTTP/1.",
+                          "GET / HTTP/11",
+                          "GET * HTTP/1.1",
+                          "GET x HTTP/1.1",
+                          "GET /a b HTTP/1.1",
+                          "GET /\x01 HTTP/1.1",
+                          "GET /caf\xc3\xa9 HTTP/1.1",
+                          "GET /#a HTTP/1.1",
+                          "GET /%zz HTTP/1.1",
+                          "GET /%4 HTTP/1.1",
+                          "GET /%00 HTTP/1.1",
+                          "GET /%ff HTTP/1.1",
+                          "GET /a/../b HTTP/1.1",
+                          "GET /a/%2E%2e HTTP/1.1",
+                          "GET /. HTTP/1.1",
+                          "GET http:///x HTTP/1.1",
+                          "GET ftp://h/x HTTP/1.1",
+                          "G@T / HTTP/1.1",
+                          "GET /\rx HTTP/1.1",
+                          "GET / HTTP/1.1\rx"}) {
     EXPECT_EQ(line(bad), 400) << bad;
   }
   EXPECT_EQ(line("GET / HTTP/2.0"), 505);
@@ -174,7 +204,8 @@ TEST(Http1Parser, Chunks) {
   const auto chunks = [](std::string_view text, size_t body_max = 100, size_t step = SIZE_MAX) {
     ChunkDecoder decoder(body_max, HeadLimits{256, 2});
     std::string body;
-    while (!text.empty() && !decoder.done() && !decoder.error()) text.remove_prefix(decoder.decode(text.substr(0, step), body));
+    while (!text.empty() && !decoder.done() && !decoder.error())
+      text.remove_prefix(decoder.decode(text.substr(0, step), body));
     return decoder.error() ? std::to_string(decoder.error()->status) : decoder.done() ? body : "more";
   };
   for (const size_t step : {size_t{1}, size_t{2}, SIZE_MAX}) {
@@ -186,21 +217,24 @@ TEST(Http1Parser, Chunks) {
     EXPECT_EQ(chunks("ffffffffffffff\r\n", 100, step), "413");
     EXPECT_EQ(chunks(cat("0\r\nT: ", std::string(300, 'x'), "\r\n\r\n"), 100, step), "431");
     EXPECT_EQ(chunks("0\r\nA: 1\r\nB: 1\r\nC: 1\r\n\r\n", 100, step), "431");
-    for (const char* bad : {"\r\n", "g\r\n", "-1\r\n", "+1\r\n", "0x1\r\na\r\n", " 1\r\na\r\n", "1 \r\na\r\n", "1\na\r\n", "1\r\nab\r\n", "1\r\na\n0\r\n\r\n",
-                            "1;\x01\r\na\r\n", "fffffffffffffffff\r\n", "00000000000000001\r\n", "0\r\nbad\r\n\r\n", "0\r\nA : 1\r\n\r\n", "0\r\nA: 1\n\r\n",
-                            "1\r\na\r\n\r\n", "1;a\n\r\n", "1;\r\na\r\n"}) {
+    for (const char* bad :
+         {"\r\n", "g\r\n", "-1\r\n", "+1\r\n", "0x1\r\na\r\n", " 1\r\na\r\n", "1 \r\na\r\n", "1\na\r\n", "1\r\nab\r\n",
+          "1\r\na\n0\r\n\r\n", "1;\x01\r\na\r\n", "fffffffffffffffff\r\n", "00000000000000001\r\n", "0\r\nbad\r\n\r\n",
+          "0\r\nA : 1\r\n\r\n", "0\r\nA: 1\n\r\n", "1\r\na\r\n\r\n", "1;a\n\r\n", "1;\r\na\r\n"}) {
       EXPECT_EQ(chunks(bad, 100, step), "400") << bad;
     }
   }
 }
 
-// llhttp's vectors ------------------------------------------------------------------------------------------------------
+// llhttp's vectors
+// ------------------------------------------------------------------------------------------------------
 
 struct Vector {
   std::string file, name, type, input, log;
 };
 
-// The escapes of llhttp's test files: a line that ends in a backslash goes on, \r \n \t \f and \xHH; line ends become CRLF.
+// The escapes of llhttp's test files: a line that ends in a backslash goes on, \r \n \t \f and \xHH; line ends become
+// CRLF.
 std::string unescape(std::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -211,10 +245,14 @@ std::string unescape(std::string_view text) {
     } else {
       const char c = text[++i];
       if (c == '\n') continue;
-      if (c == 'r') out += '\r';
-      else if (c == 'n') out += '\n';
-      else if (c == 't') out += '\t';
-      else if (c == 'f') out += '\f';
+      if (c == 'r')
+        out += '\r';
+      else if (c == 'n')
+        out += '\n';
+      else if (c == 't')
+        out += '\t';
+      else if (c == 'f')
+        out += '\f';
       else if (c == 'x') {
         out += static_cast<char>(std::stoi(std::string(text.substr(i + 1, 2)), nullptr, 16));
         i += 2;
@@ -275,18 +313,21 @@ std::string spans(const std::string& log, const std::string& kind) {
   const std::string mark = "span[" + kind + "]=\"";
   for (size_t at = log.find(mark); at != std::string::npos; at = log.find(mark, at)) {
     at += mark.size();
-    out += unescape(log.substr(at, log.find("\"\n", at) == std::string::npos ? log.rfind('"') - at : log.find("\"\n", at) - at));
+    out += unescape(
+        log.substr(at, log.find("\"\n", at) == std::string::npos ? log.rfind('"') - at : log.find("\"\n", at) - at));
   }
   return out;
 }
 
 // Where we refuse, by design, what llhttp takes.
 const char* stricter(const Vector& vector, const Parsed& parsed) {
-  if (vector.input.find(" ICE/") != std::string::npos || vector.input.find(" RTSP/") != std::string::npos) return "other protocols";
+  if (vector.input.find(" ICE/") != std::string::npos || vector.input.find(" RTSP/") != std::string::npos)
+    return "other protocols";
   if (vector.name == "No HTTP version") return "HTTP/0.9";
   if (parsed.status == 501) return "codings other than chunked, CONNECT";
   if (parsed.status == 505) return "other versions";
-  for (const char* reason : {"Host has", "fragment", "'*'", "must begin with '/'", "percent-encoded", "names no sound host", "bare line feed", "expectation", "HTTP/1.0"}) {
+  for (const char* reason : {"Host has", "fragment", "'*'", "must begin with '/'", "percent-encoded",
+                             "names no sound host", "bare line feed", "expectation", "HTTP/1.0"}) {
     if (parsed.message.find(reason) != std::string::npos) return reason;
   }
   return nullptr;
@@ -294,12 +335,14 @@ const char* stricter(const Vector& vector, const Parsed& parsed) {
 
 TEST(Http1Parser, AgreesWithLlhttpsVectors) {
   const char* shared = std::getenv("SLUICE_SHARED_DATA");
-  const std::filesystem::path folder = std::filesystem::path(shared ? shared : SLUICE_SOURCE_DIR "/../shared/data") / "conformance/llhttp-md/test/request";
+  const std::filesystem::path folder = std::filesystem::path(shared ? shared : SLUICE_SOURCE_DIR "/../shared/data") /
+                                       "conformance/llhttp-md/test/request";
   if (!std::filesystem::is_directory(folder)) GTEST_SKIP() << "no llhttp vectors at " << folder;
   int agreed = 0, refused_both = 0, strict = 0;
   std::map<std::string, int> why;
   for (const Vector& vector : read_vectors(folder)) {
-    const bool error_expected = vector.log.find("error code=") != std::string::npos && vector.log.find("reason=\"Pause") == std::string::npos &&
+    const bool error_expected = vector.log.find("error code=") != std::string::npos &&
+                                vector.log.find("reason=\"Pause") == std::string::npos &&
                                 vector.log.find(" pause") == std::string::npos;
     if (vector.type != "request" || vector.log.find("skip body") != std::string::npos) {
       // Leniency we do not have: it must only not be taken for something else.
@@ -317,7 +360,8 @@ TEST(Http1Parser, AgreesWithLlhttpsVectors) {
       }
       std::tie(parsed, body) = parse_all(input);
     }
-    const std::string label = cat(vector.file, ": ", vector.name, "\n", vector.input, "\nours: ", parsed.status, ' ', parsed.message);
+    const std::string label =
+        cat(vector.file, ": ", vector.name, "\n", vector.input, "\nours: ", parsed.status, ' ', parsed.message);
     if (parsed.status > 0) {
       if (error_expected) {
         ++refused_both;
@@ -329,7 +373,8 @@ TEST(Http1Parser, AgreesWithLlhttpsVectors) {
       if (reason) ++why[reason];
       continue;
     }
-    const bool method_unknown = vector.log.find("nvalid method") != std::string::npos || vector.log.find("space after method") != std::string::npos;
+    const bool method_unknown = vector.log.find("nvalid method") != std::string::npos ||
+                                vector.log.find("space after method") != std::string::npos;
     if (error_expected && method_unknown) {
       ++why["unknown methods, left to the router"];
       continue;
@@ -347,8 +392,10 @@ TEST(Http1Parser, AgreesWithLlhttpsVectors) {
   }
   std::string reasons;
   for (const auto& [reason, count] : why) reasons += cat(' ', reason, '=', count);
-  RecordProperty("vectors", cat("taken by both ", agreed, ", refused by both ", refused_both, ", stricter here ", strict, ':', reasons));
-  printf("%d taken by both, %d refused by both, %d refused only here:%s\n", agreed, refused_both, strict, reasons.c_str());
+  RecordProperty("vectors", cat("taken by both ", agreed, ", refused by both ", refused_both, ", stricter here ",
+                                strict, ':', reasons));
+  printf("%d taken by both, %d refused by both, %d refused only here:%s\n", agreed, refused_both, strict,
+         reasons.c_str());
   EXPECT_GT(agreed, 10);
   EXPECT_GT(refused_both, 30);
 }

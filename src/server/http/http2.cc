@@ -8,10 +8,10 @@
 namespace sluice::http {
 namespace {
 
-constexpr size_t kHighWater = size_t{64} << 10;       // of a stream's unsent bytes: its route waits from here
-constexpr size_t kLowWater = size_t{16} << 10;        // … to here
-constexpr size_t kWriteBytes = size_t{64} << 10;      // frames gathered for one write
-constexpr size_t kQueuedFramesMax = 4096;             // unsent
+constexpr size_t kHighWater = size_t{64} << 10;   // of a stream's unsent bytes: its route waits from here
+constexpr size_t kLowWater = size_t{16} << 10;    // … to here
+constexpr size_t kWriteBytes = size_t{64} << 10;  // frames gathered for one write
+constexpr size_t kQueuedFramesMax = 4096;         // unsent
 
 struct SuspendIn {
   bool await_ready() { return false; }
@@ -24,9 +24,11 @@ Error gone() { return {ErrorCode::kCancelled, "the client has closed the stream"
 
 }  // namespace
 
-// What we send -----------------------------------------------------------------------------------------------------------
+// What we send
+// -----------------------------------------------------------------------------------------------------------
 
-ssize_t Http2::read_out(nghttp2_session*, int32_t, uint8_t* into, size_t size, uint32_t* flags, nghttp2_data_source* source, void* self) {
+ssize_t Http2::read_out(nghttp2_session*, int32_t, uint8_t* into, size_t size, uint32_t* flags,
+                        nghttp2_data_source* source, void* self) {
   Http2& http2 = *static_cast<Http2*>(self);
   auto& stream = *static_cast<Http2Stream*>(source->ptr);
   const size_t step = std::min(size, stream.unsent());
@@ -45,12 +47,14 @@ ssize_t Http2::read_out(nghttp2_session*, int32_t, uint8_t* into, size_t size, u
     stream.stalled_since = std::chrono::steady_clock::now();
   }
   if (stream.waiter && (stream.unsent() <= stream.wait_until_below)) {
-    if (const auto found = http2.streams_.find(stream.id); found != http2.streams_.end()) http2.woken_.push_back(found->second);
+    if (const auto found = http2.streams_.find(stream.id); found != http2.streams_.end())
+      http2.woken_.push_back(found->second);
   }
   return static_cast<ssize_t>(step);
 }
 
-void Http2::submit_head(Http2Stream& stream, int status, const Headers& headers, std::optional<uint64_t> length, bool body) {
+void Http2::submit_head(Http2Stream& stream, int status, const Headers& headers, std::optional<uint64_t> length,
+                        bool body) {
   std::vector<std::pair<std::string, std::string>> fields;
   fields.reserve(headers.size() + 3);
   fields.emplace_back(":status", std::to_string(status));
@@ -64,8 +68,8 @@ void Http2::submit_head(Http2Stream& stream, int status, const Headers& headers,
   std::vector<nghttp2_nv> values;
   values.reserve(fields.size());
   for (auto& [name, value] : fields) {
-    values.push_back({reinterpret_cast<uint8_t*>(name.data()), reinterpret_cast<uint8_t*>(value.data()), name.size(), value.size(),
-                      NGHTTP2_NV_FLAG_NONE});
+    values.push_back({reinterpret_cast<uint8_t*>(name.data()), reinterpret_cast<uint8_t*>(value.data()), name.size(),
+                      value.size(), NGHTTP2_NV_FLAG_NONE});
   }
   nghttp2_data_provider provider{};
   provider.source.ptr = &stream;
@@ -104,7 +108,8 @@ Task<Result<void>> Http2Stream::send_whole(int status, Headers headers, std::str
   const size_t length = body.size();
   if (has_body) out = std::move(body);
   out_ended = true;
-  connection.submit_head(*this, status, headers, tell_length ? std::optional<uint64_t>(length) : std::nullopt, has_body);
+  connection.submit_head(*this, status, headers, tell_length ? std::optional<uint64_t>(length) : std::nullopt,
+                         has_body);
   if (!has_body) co_return Result<void>();
   stalled_since = std::chrono::steady_clock::now();
   co_return co_await connection.wait_below(*this, 0);
@@ -179,7 +184,8 @@ Task<void> Http2::pump() {
   check_end();
 }
 
-// Routes ------------------------------------------------------------------------------------------------------------------
+// Routes
+// ------------------------------------------------------------------------------------------------------------------
 
 bool Http2::woke_any() {
   bool any = false;
@@ -236,7 +242,8 @@ void Http2::ended() { lose_all(); }
 void Http2::drain() {
   if (ended_ || std::exchange(draining_, true)) return;
   if (streams_.empty() && running_ == 0) {
-    nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR, nullptr, 0);
+    nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_),
+                          NGHTTP2_NO_ERROR, nullptr, 0);
     goaway_sent_ = true;
   } else {
     // Requests under way when this reaches the client are still served; the last word follows with the next tick.
@@ -250,7 +257,8 @@ void Http2::tick(Time now) {
   if (header_block_since_ && now - *header_block_since_ > connection_.limits().header_read) return connection_.abort();
   if (draining_ && !goaway_sent_) {
     goaway_sent_ = true;
-    nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR, nullptr, 0);
+    nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_),
+                          NGHTTP2_NO_ERROR, nullptr, 0);
     schedule();
   }
   std::vector<StreamPointer> all;
@@ -272,7 +280,8 @@ void Http2::tick(Time now) {
   check_end();
 }
 
-// The connection ----------------------------------------------------------------------------------------------------------
+// The connection
+// ----------------------------------------------------------------------------------------------------------
 
 bool Http2::may_end() const {
   if (pumping_ || running_ > 0 || scheduled_) return false;
@@ -293,7 +302,8 @@ Task<void> Http2::run() {
   kick();
   while (true) {
     const bool sound = feed();
-    if (settings_came_ && idle_ && served_ == 0 && streams_.empty()) connection_.set_deadline(connection_.limits().keep_alive);
+    if (settings_came_ && idle_ && served_ == 0 && streams_.empty())
+      connection_.set_deadline(connection_.limits().keep_alive);
     act();
     if (!sound) broken_ = true;
     // It sends what must be answered and does not read the answers.
@@ -304,7 +314,8 @@ Task<void> Http2::run() {
     if (filled == Connection::Filled::kBytes) continue;
     if (filled == Connection::Filled::kTimeout && !may_end()) {
       if (!idle_) continue;
-      nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR, nullptr, 0);
+      nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_),
+                            NGHTTP2_NO_ERROR, nullptr, 0);
       kick();
     }
     break;

@@ -24,7 +24,8 @@ inline constexpr double kResetBurst = 200;  // streams that may die unanswered a
 class Http2;
 
 struct Http2Stream final : public Outlet {
-  Http2Stream(Http2& owner, Shard& shard, int32_t stream_id) : connection(owner), id(stream_id), exchange(shard, *this) {}
+  Http2Stream(Http2& owner, Shard& shard, int32_t stream_id)
+      : connection(owner), id(stream_id), exchange(shard, *this) {}
 
   Task<Result<void>> send_whole(int status, Headers headers, std::string body, bool length_only) override;
   Task<Result<void>> send_head(int status, Headers headers, bool body_follows) override;
@@ -38,25 +39,25 @@ struct Http2Stream final : public Outlet {
   const int32_t id;
   Exchange exchange;
   // The request
-  std::string path;                  // :path
+  std::string path;  // :path
   size_t header_bytes = 0;
   size_t header_count = 0;
-  std::optional<Reply> reply;        // an answer that needs no route
+  std::optional<Reply> reply;  // an answer that needs no route
   bool headers_done = false;
   bool request_ended = false;
   bool dispatched = false;
   size_t body_progress = 0;
   Time body_deadline = Time::max();
   // The answer
-  std::string out;                   // bytes for DATA frames, from out_begin on
+  std::string out;  // bytes for DATA frames, from out_begin on
   size_t out_begin = 0;
-  bool out_ended = false;            // no more will be added
-  bool end_sent = false;             // END_STREAM is in a frame
-  bool too_slow = false;             // reset because the client did not read
-  bool closed = false;               // nghttp2 knows the stream no more
-  std::optional<Time> stalled_since; // unsent bytes have not moved since
+  bool out_ended = false;             // no more will be added
+  bool end_sent = false;              // END_STREAM is in a frame
+  bool too_slow = false;              // reset because the client did not read
+  bool closed = false;                // nghttp2 knows the stream no more
+  std::optional<Time> stalled_since;  // unsent bytes have not moved since
   size_t wait_until_below = 0;
-  std::coroutine_handle<> waiter;    // a route waiting for unsent() to sink
+  std::coroutine_handle<> waiter;  // a route waiting for unsent() to sink
 };
 
 class Http2 final : public Protocol {
@@ -80,12 +81,13 @@ class Http2 final : public Protocol {
 
   static int on_begin_frame(nghttp2_session*, const nghttp2_frame_hd* head, void* self);
   static int on_begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* self);
-  static int on_header(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_size, const uint8_t* value,
-                       size_t value_size, uint8_t flags, void* self);
+  static int on_header(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_size,
+                       const uint8_t* value, size_t value_size, uint8_t flags, void* self);
   static int on_data(nghttp2_session*, uint8_t flags, int32_t id, const uint8_t* bytes, size_t size, void* self);
   static int on_frame(nghttp2_session*, const nghttp2_frame* frame, void* self);
   static int on_close(nghttp2_session*, int32_t id, uint32_t error, void* self);
-  static ssize_t read_out(nghttp2_session*, int32_t id, uint8_t* into, size_t size, uint32_t* flags, nghttp2_data_source* source, void* self);
+  static ssize_t read_out(nghttp2_session*, int32_t id, uint8_t* into, size_t size, uint32_t* flags,
+                          nghttp2_data_source* source, void* self);
 
   void headers_came(const StreamPointer& stream);
   void body_came(const StreamPointer& stream, std::string_view bytes);
@@ -111,14 +113,14 @@ class Http2 final : public Protocol {
   std::deque<StreamPointer> ready_;           // to be given to their routes
   std::deque<StreamPointer> woken_;           // closed, or with room again
   std::string write_buffer_;
-  int running_ = 0;                           // serve() coroutines
+  int running_ = 0;  // serve() coroutines
   int served_ = 0;
-  bool in_session_ = false;                   // nghttp2 is on the stack
+  bool in_session_ = false;  // nghttp2 is on the stack
   bool pumping_ = false;
   bool scheduled_ = false;
   bool draining_ = false;
   bool goaway_sent_ = false;
-  bool broken_ = false;                       // the session cannot go on
+  bool broken_ = false;  // the session cannot go on
   bool ended_ = false;
   bool idle_ = true;
   bool settings_came_ = false;
@@ -126,10 +128,12 @@ class Http2 final : public Protocol {
   std::optional<Time> header_block_since_;
   double reset_tokens_ = kResetBurst;
   Time reset_refilled_ = std::chrono::steady_clock::now();
-  std::coroutine_handle<> end_waiter_;        // run(), when only coroutines are left to end
+  std::coroutine_handle<> end_waiter_;  // run(), when only coroutines are left to end
   const std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 
-inline std::string_view text_of(const uint8_t* bytes, size_t size) { return {reinterpret_cast<const char*>(bytes), size}; }
+inline std::string_view text_of(const uint8_t* bytes, size_t size) {
+  return {reinterpret_cast<const char*>(bytes), size};
+}
 
 }  // namespace sluice::http

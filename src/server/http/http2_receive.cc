@@ -8,11 +8,11 @@
 namespace sluice::http {
 namespace {
 
-constexpr size_t kProgressBytes = size_t{64} << 10;   // of a request's body, that each deadline must bring
-constexpr int32_t kConnectionWindow = 4 << 20;        // bytes a client may send ahead of us, in all
-constexpr uint32_t kStreamWindow = 1 << 20;           // … per stream
-constexpr int kContinuationsMax = 64;                 // frames of one header block
-constexpr double kResetsPerSecond = 50;               // and for long (CVE-2023-44487)
+constexpr size_t kProgressBytes = size_t{64} << 10;  // of a request's body, that each deadline must bring
+constexpr int32_t kConnectionWindow = 4 << 20;       // bytes a client may send ahead of us, in all
+constexpr uint32_t kStreamWindow = 1 << 20;          // … per stream
+constexpr int kContinuationsMax = 64;                // frames of one header block
+constexpr double kResetsPerSecond = 50;              // and for long (CVE-2023-44487)
 
 }  // namespace
 
@@ -90,7 +90,8 @@ int Http2::on_header(nghttp2_session* session, const nghttp2_frame* frame, const
 
 int Http2::on_data(nghttp2_session*, uint8_t, int32_t id, const uint8_t* bytes, size_t size, void* self) {
   Http2& http2 = *static_cast<Http2*>(self);
-  if (const auto found = http2.streams_.find(id); found != http2.streams_.end()) http2.body_came(found->second, text_of(bytes, size));
+  if (const auto found = http2.streams_.find(id); found != http2.streams_.end())
+    http2.body_came(found->second, text_of(bytes, size));
   return 0;
 }
 
@@ -159,7 +160,9 @@ void Http2::headers_came(const StreamPointer& stream) {
   // nghttp2 has checked that it is a number and will check that it is true.
   const std::string_view length = request.headers.get("content-length");
   if (length.size() > 18 || (!length.empty() && std::stoull(std::string(length)) > exchange.body_bytes_max())) {
-    return answer_early(stream, make_reply({413, cat("the body is larger than the ", exchange.body_bytes_max(), " bytes allowed here")}));
+    return answer_early(
+        stream,
+        make_reply({413, cat("the body is larger than the ", exchange.body_bytes_max(), " bytes allowed here")}));
   }
   if (stream->request_ended) return;
   stream->body_deadline = std::chrono::steady_clock::now() + limits.body_read;
@@ -176,7 +179,9 @@ void Http2::body_came(const StreamPointer& stream, std::string_view bytes) {
   Exchange& exchange = stream->exchange;
   std::string& body = exchange.request.body;
   if (bytes.size() > exchange.body_bytes_max() - body.size()) {
-    return answer_early(stream, make_reply({413, cat("the body is larger than the ", exchange.body_bytes_max(), " bytes allowed here")}));
+    return answer_early(
+        stream,
+        make_reply({413, cat("the body is larger than the ", exchange.body_bytes_max(), " bytes allowed here")}));
   }
   if (!exchange.reserve_body(bytes.size())) return answer_early(stream, make_reply(no_room_for_body()));
   body.append(bytes);

@@ -1,4 +1,5 @@
-// HTTP/2 in clear, by nghttp2's client session on a raw socket, and by frames made by hand where a client must misbehave.
+// HTTP/2 in clear, by nghttp2's client session on a raw socket, and by frames made by hand where a client must
+// misbehave.
 
 #include <gmock/gmock.h>
 #include <nghttp2/nghttp2.h>
@@ -24,7 +25,8 @@ struct Answered {
 
 class Http2Client {
  public:
-  explicit Http2Client(uint16_t port, bool automatic_windows = true, int receive_buffer = 0) : raw(port, receive_buffer) {
+  explicit Http2Client(uint16_t port, bool automatic_windows = true, int receive_buffer = 0)
+      : raw(port, receive_buffer) {
     nghttp2_session_callbacks* callbacks = nullptr;
     nghttp2_session_callbacks_new(&callbacks);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
@@ -42,18 +44,21 @@ class Http2Client {
   ~Http2Client() { nghttp2_session_del(session); }
 
   // `body` empty: the request ends with its headers. `ends` false: the body stays open.
-  int32_t ask(const std::string& method, const std::string& path, const std::string& body = "", const HeaderList& more = {}, bool ends = true) {
+  int32_t ask(const std::string& method, const std::string& path, const std::string& body = "",
+              const HeaderList& more = {}, bool ends = true) {
     HeaderList fields = {{":method", method}, {":scheme", "http"}, {":authority", "x"}, {":path", path}};
     fields.insert(fields.end(), more.begin(), more.end());
     std::vector<nghttp2_nv> values;
     for (auto& [name, value] : fields) {
-      values.push_back({reinterpret_cast<uint8_t*>(name.data()), reinterpret_cast<uint8_t*>(value.data()), name.size(), value.size(), 0});
+      values.push_back({reinterpret_cast<uint8_t*>(name.data()), reinterpret_cast<uint8_t*>(value.data()), name.size(),
+                        value.size(), 0});
     }
     nghttp2_data_provider provider{};
     bodies.push_back(std::make_unique<Body>(Body{body, 0, ends}));
     provider.source.ptr = bodies.back().get();
     provider.read_callback = read_body;
-    return nghttp2_submit_request(session, nullptr, values.data(), values.size(), body.empty() && ends ? nullptr : &provider, nullptr);
+    return nghttp2_submit_request(session, nullptr, values.data(), values.size(),
+                                  body.empty() && ends ? nullptr : &provider, nullptr);
   }
 
   // Sends and receives until `condition`; false when it never came true.
@@ -74,7 +79,8 @@ class Http2Client {
   void flush() {
     const uint8_t* bytes = nullptr;
     ssize_t size;
-    while ((size = nghttp2_session_mem_send(session, &bytes)) > 0) raw.send({reinterpret_cast<const char*>(bytes), static_cast<size_t>(size)});
+    while ((size = nghttp2_session_mem_send(session, &bytes)) > 0)
+      raw.send({reinterpret_cast<const char*>(bytes), static_cast<size_t>(size)});
   }
   void feed() {
     const std::string_view fresh = std::string_view(raw.received()).substr(fed);
@@ -97,7 +103,8 @@ class Http2Client {
     size_t sent;
     bool ends;
   };
-  static ssize_t read_body(nghttp2_session*, int32_t, uint8_t* into, size_t size, uint32_t* flags, nghttp2_data_source* source, void*) {
+  static ssize_t read_body(nghttp2_session*, int32_t, uint8_t* into, size_t size, uint32_t* flags,
+                           nghttp2_data_source* source, void*) {
     auto& body = *static_cast<Body*>(source->ptr);
     const size_t step = std::min(size, body.text.size() - body.sent);
     if (step == 0 && !body.ends) return NGHTTP2_ERR_DEFERRED;
@@ -106,7 +113,8 @@ class Http2Client {
     if (body.sent == body.text.size() && body.ends) *flags |= NGHTTP2_DATA_FLAG_EOF;
     return static_cast<ssize_t>(step);
   }
-  static int on_header(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_size, const uint8_t* value, size_t value_size, uint8_t, void* self) {
+  static int on_header(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_size,
+                       const uint8_t* value, size_t value_size, uint8_t, void* self) {
     Answered& answer = static_cast<Http2Client*>(self)->answers[frame->hd.stream_id];
     const std::string key(reinterpret_cast<const char*>(name), name_size);
     answer.headers[key] = std::string(reinterpret_cast<const char*>(value), value_size);
@@ -197,7 +205,8 @@ TEST(Http2, LimitsOfARequest) {
   EXPECT_EQ(announced.headers.at(":status"), "413");
   EXPECT_TRUE(announced.ended);
   EXPECT_EQ(announced.error, static_cast<uint32_t>(NGHTTP2_NO_ERROR)) << "the rest of the body is not wanted";
-  EXPECT_EQ(client.answer(client.ask("GET", "/hello", "", {{"x", std::string(4000, 'y')}})).headers.at(":status"), "431");
+  EXPECT_EQ(client.answer(client.ask("GET", "/hello", "", {{"x", std::string(4000, 'y')}})).headers.at(":status"),
+            "431");
   HeaderList many;
   for (int i = 0; i < 21; ++i) many.emplace_back(cat("x", i), "y");
   EXPECT_EQ(client.answer(client.ask("GET", "/hello", "", many)).headers.at(":status"), "431");
@@ -215,7 +224,9 @@ TEST(Http2, ExpectContinue) {
 
 TEST(Http2, AuthenticationComesBeforeTheBody) {
   ServerOptions options;
-  options.authenticate = [](Request&, const Route&) -> Result<void> { return Error{ErrorCode::kUnauthenticated, "no", {}, {}}; };
+  options.authenticate = [](Request&, const Route&) -> Result<void> {
+    return Error{ErrorCode::kUnauthenticated, "no", {}, {}};
+  };
   TestServer test(options);
   Http2Client client(test.port());
   const Answered& answer = client.answer(client.ask("POST", "/echo", "begin", {}, false));
@@ -328,7 +339,8 @@ TEST(Http2, StopEndsStreams) {
   EXPECT_EQ(test.observed.ended, 1);
 }
 
-// Misbehaviour ----------------------------------------------------------------------------------------------------------
+// Misbehaviour
+// ----------------------------------------------------------------------------------------------------------
 
 std::string frame(uint8_t type, uint8_t flags, uint32_t id, std::string_view payload = {}) {
   std::string out;
@@ -410,7 +422,8 @@ TEST(Http2, NonsenseEndsTheConnection) {
     return goaway_error(all);
   };
   EXPECT_EQ(error_of(frame(NGHTTP2_DATA, 0, 0, "x")), NGHTTP2_PROTOCOL_ERROR);
-  EXPECT_EQ(error_of(frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, "\xff\xff\xff\xff\xff\xff")), NGHTTP2_COMPRESSION_ERROR);
+  EXPECT_EQ(error_of(frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, "\xff\xff\xff\xff\xff\xff")),
+            NGHTTP2_COMPRESSION_ERROR);
   EXPECT_EQ(error_of(frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 2, kGetWait)), NGHTTP2_PROTOCOL_ERROR);
   EXPECT_EQ(error_of(frame(NGHTTP2_SETTINGS, 0, 0, "123")), NGHTTP2_FRAME_SIZE_ERROR);
   EXPECT_EQ(error_of(frame(NGHTTP2_DATA, 0, 1, std::string(20000, 'x'))), NGHTTP2_FRAME_SIZE_ERROR);
@@ -436,7 +449,8 @@ TEST(Http2, MoreStreamsThanAllowedAreRefused) {
   TestServer test(options);
   RawClient client(test.port());
   std::string bytes = kStart;
-  for (uint32_t id = 1; id < 2 * 20; id += 2) bytes += frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, id, kGetWait);
+  for (uint32_t id = 1; id < 2 * 20; id += 2)
+    bytes += frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, id, kGetWait);
   client.send(bytes);
   ASSERT_TRUE(eventually([&] { return test.observed.waiting == 5; }));
   std::this_thread::sleep_for(milliseconds(50));

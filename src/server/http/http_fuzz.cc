@@ -1,5 +1,5 @@
-// Bytes of a client to the whole connection logic (HTTP/1, and HTTP/2 when they begin with its preface). Whatever comes,
-// the answers are well-formed responses one after the other, whole ones as long as they say.
+// Bytes of a client to the whole connection logic (HTTP/1, and HTTP/2 when they begin with its preface). Whatever
+// comes, the answers are well-formed responses one after the other, whole ones as long as they say.
 
 #include <cstdint>
 #include <string>

@@ -96,7 +96,8 @@ struct OffThread {
 }  // namespace internal
 
 // co_await run_blocking([&] { return heavy(…); }): the value of the call, which ran on the server's blocking pool while
-// this I/O thread went on serving others. An exception of the call reaches the awaiter. `work` may capture by reference.
+// this I/O thread went on serving others. An exception of the call reaches the awaiter. `work` may capture by
+// reference.
 template <class Work, class Value = std::invoke_result_t<Work&>>
 Task<Value> run_blocking(Work work) {
   std::exception_ptr thrown;

@@ -38,7 +38,8 @@ TEST(Limits, HeaderBytesAndCount) {
 TEST(Limits, BodyBytes) {
   TestServer test(with([](ServerLimits& limits) { limits.body_bytes_max = 100'000; }));
   const auto sized = [&](std::string_view path, size_t size) {
-    return status_of(test.ask(cat("POST ", path, " HTTP/1.1\r\nHost: x\r\nContent-Length: ", size, "\r\n\r\n", std::string(size, 'b'))));
+    return status_of(test.ask(
+        cat("POST ", path, " HTTP/1.1\r\nHost: x\r\nContent-Length: ", size, "\r\n\r\n", std::string(size, 'b'))));
   };
   const auto chunked = [&](size_t size) {
     std::string request = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -60,7 +61,8 @@ TEST(Limits, BodiesTogether) {
   RawClient holder(test.port());
   holder.send(cat("POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 80000\r\n\r\n", std::string(80'000, 'b')));
   ASSERT_TRUE(eventually([&] { return test.observed.waiting == 1; }));
-  const std::string request = cat("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 30000\r\n\r\n", std::string(30'000, 'b'));
+  const std::string request =
+      cat("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 30000\r\n\r\n", std::string(30'000, 'b'));
   const std::string refused = test.ask(request);
   EXPECT_EQ(status_of(refused), 503);
   EXPECT_EQ(header_of(refused, "retry-after"), "1");
@@ -107,7 +109,8 @@ TEST(Limits, RequestsPerConnection) {
 }
 
 TEST(Limits, SlowHeadersAndIdleConnections) {
-  TestServer test(with([](ServerLimits& limits) { limits.header_read = milliseconds(200), limits.keep_alive = milliseconds(400); }));
+  TestServer test(with(
+      [](ServerLimits& limits) { limits.header_read = milliseconds(200), limits.keep_alive = milliseconds(400); }));
   RawClient silent(test.port()), slow(test.port()), idle(test.port());
   idle.send(kHello);
   EXPECT_EQ(status_of(idle.receive_response()), 200);
@@ -181,8 +184,8 @@ TEST(Limits, FileDescriptorsRunOut) {
   RawClient queued(test.port());
   ::setrlimit(RLIMIT_NOFILE, &tight);
   ::close(probe);
-  // `queued` may have been accepted before the limit; this one cannot be opened at all, so only the server's survival and
-  // its answer to the one it has are checked.
+  // `queued` may have been accepted before the limit; this one cannot be opened at all, so only the server's survival
+  // and its answer to the one it has are checked.
   client.send(kHello);
   EXPECT_EQ(status_of(client.receive_response()), 200);
   ::setrlimit(RLIMIT_NOFILE, &before);

@@ -11,7 +11,8 @@ namespace sluice::http::testing {
 // Gives `input` in pieces, then the end; keeps what is written. Never waits, so everything runs on the caller's thread.
 class MemoryStream final : public Stream {
  public:
-  MemoryStream(std::string_view input, size_t piece, std::string& output) : input_(input), piece_(piece), output_(output) {}
+  MemoryStream(std::string_view input, size_t piece, std::string& output)
+      : input_(input), piece_(piece), output_(output) {}
 
   Task<Result<std::string>> handshake() override { co_return std::string(); }
   Task<Result<size_t>> read_some(std::span<char> into) override {
@@ -68,7 +69,8 @@ inline std::string serve_bytes(std::string_view input, size_t piece) {
   std::string output;
   bool ended = false;
   const auto serve = [&]() -> Task<void> {
-    const auto connection = std::make_shared<Connection>(shard, std::make_unique<MemoryStream>(input, piece, output), "fuzz");
+    const auto connection =
+        std::make_shared<Connection>(shard, std::make_unique<MemoryStream>(input, piece, output), "fuzz");
     co_await connection->run();
     ended = true;
   };

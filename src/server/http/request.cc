@@ -28,9 +28,12 @@ std::string_view Request::param(std::string_view name) const {
 
 std::string_view version_name(Version version) {
   switch (version) {
-    case Version::kHttp10: return "HTTP/1.0";
-    case Version::kHttp11: return "HTTP/1.1";
-    case Version::kHttp2: return "HTTP/2";
+    case Version::kHttp10:
+      return "HTTP/1.0";
+    case Version::kHttp11:
+      return "HTTP/1.1";
+    case Version::kHttp2:
+      return "HTTP/2";
   }
   return "HTTP";
 }

@@ -26,8 +26,8 @@ class ResponseWriter {
   // dropped): the handler need not act on either.
   virtual Task<Result<void>> send(int status, Headers headers, std::string body) = 0;
 
-  // A response of unknown length. start() does not wait for the client; write() returns when the chunk has been given to
-  // the kernel or, for HTTP/2, to a bounded buffer of the stream; so a slow reader slows the handler, and after
+  // A response of unknown length. start() does not wait for the client; write() returns when the chunk has been given
+  // to the kernel or, for HTTP/2, to a bounded buffer of the stream; so a slow reader slows the handler, and after
   // ServerLimits::write_stall it is an error. `chunk` must live until write has returned. An empty chunk does nothing.
   virtual Task<Result<void>> start(int status, Headers headers) = 0;
   virtual Task<Result<void>> write(std::string_view chunk) = 0;
@@ -36,8 +36,8 @@ class ResponseWriter {
   // True once start or send was called.
   virtual bool started() const = 0;
 
-  // The client has gone: it closed the connection or reset the stream, a write failed or stalled, or the server stops at
-  // once. Nothing written from then on arrives with certainty. (A client that only closes its sending side counts as
+  // The client has gone: it closed the connection or reset the stream, a write failed or stalled, or the server stops
+  // at once. Nothing written from then on arrives with certainty. (A client that only closes its sending side counts as
   // gone for streams; a whole response is still sent to it.)
   virtual bool disconnected() const = 0;
   // `function` is called once, on this I/O thread, as soon as disconnected() becomes true, also while the handler waits

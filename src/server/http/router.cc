@@ -26,15 +26,18 @@ int rank(std::string_view segment) { return is_rest(segment) ? 2 : is_name(segme
 }  // namespace
 
 void Router::add(Route route) {
-  SLUICE_CHECK(!route.path.empty() && route.path[0] == '/' && !route.method.empty() && route.answer, "a route is incomplete");
+  SLUICE_CHECK(!route.path.empty() && route.path[0] == '/' && !route.method.empty() && route.answer,
+               "a route is incomplete");
   const std::vector<std::string> segments = segments_of(route.path);
-  for (size_t i = 0; i + 1 < segments.size(); ++i) SLUICE_CHECK(!is_rest(segments[i]), "{name...} comes last in a path");
+  for (size_t i = 0; i + 1 < segments.size(); ++i)
+    SLUICE_CHECK(!is_rest(segments[i]), "{name...} comes last in a path");
   const size_t index = routes_.size();
   std::vector<size_t>* same_path = nullptr;
   if (std::none_of(segments.begin(), segments.end(), is_name)) {
     same_path = &literal_[route.path];
   } else {
-    auto pattern = std::find_if(patterns_.begin(), patterns_.end(), [&](const Pattern& p) { return p.segments == segments; });
+    auto pattern =
+        std::find_if(patterns_.begin(), patterns_.end(), [&](const Pattern& p) { return p.segments == segments; });
     if (pattern == patterns_.end()) {
       const auto more_literal = [](const Pattern& a, const Pattern& b) {
         return std::lexicographical_compare(a.segments.begin(), a.segments.end(), b.segments.begin(), b.segments.end(),
@@ -84,7 +87,8 @@ const std::vector<size_t>* Router::find(std::string_view raw_path,
     for (size_t i = 0; i < count; ++i) {
       if (!is_name(pattern.segments[i])) continue;
       std::string value = segments[i];
-      if (is_rest(pattern.segments[i])) value = join({segments.begin() + static_cast<std::ptrdiff_t>(i), segments.end()}, "/");
+      if (is_rest(pattern.segments[i]))
+        value = join({segments.begin() + static_cast<std::ptrdiff_t>(i), segments.end()}, "/");
       params->emplace_back(name_of(pattern.segments[i]), std::move(value));
     }
     return &pattern.routes;
@@ -117,7 +121,9 @@ std::vector<std::string> Router::methods(std::string_view raw_path) const {
   if (same_path == nullptr) return {};
   std::vector<std::string> methods;
   for (const size_t index : *same_path) methods.push_back(routes_[index].method);
-  const auto has = [&](std::string_view name) { return std::find(methods.begin(), methods.end(), name) != methods.end(); };
+  const auto has = [&](std::string_view name) {
+    return std::find(methods.begin(), methods.end(), name) != methods.end();
+  };
   if (has("GET") && !has("HEAD")) methods.emplace_back("HEAD");
   if (!has("OPTIONS")) methods.emplace_back("OPTIONS");
   return methods;

@@ -20,13 +20,13 @@ namespace sluice::http {
 using Answer = std::function<Task<void>(const Request& request, ResponseWriter& writer)>;
 
 struct Route {
-  std::string method;          // "GET" (also serves HEAD), "POST", …
-  std::string path;            // "/v1/models", "/v1/models/{model}" (one segment), "/files/{path...}" (one or more)
+  std::string method;  // "GET" (also serves HEAD), "POST", …
+  std::string path;    // "/v1/models", "/v1/models/{model}" (one segment), "/files/{path...}" (one or more)
   Answer answer;
-  bool is_public = false;      // answered without the authentication hook being asked
-  size_t body_bytes_max = 0;   // 0: ServerLimits::body_bytes_max
-  std::string summary;         // one line for /openapi.json
-  std::string tag;             // its group there
+  bool is_public = false;     // answered without the authentication hook being asked
+  size_t body_bytes_max = 0;  // 0: ServerLimits::body_bytes_max
+  std::string summary;        // one line for /openapi.json
+  std::string tag;            // its group there
 };
 
 class Router {
@@ -56,7 +56,8 @@ class Router {
     std::vector<size_t> routes;  // indices: one per method
   };
   // The routes of the path, or null. Adds what its {names} stand for to `params`.
-  const std::vector<size_t>* find(std::string_view raw_path, std::vector<std::pair<std::string, std::string>>* params) const;
+  const std::vector<size_t>* find(std::string_view raw_path,
+                                  std::vector<std::pair<std::string, std::string>>* params) const;
 
   std::vector<Route> routes_;
   std::map<std::string, std::vector<size_t>, std::less<>> literal_;  // path → routes

@@ -107,9 +107,11 @@ TEST(Status, EveryErrorCodeHasAStatusAndItsBodyAFixedForm) {
   EXPECT_EQ(error_status(ErrorCode::kCorruptData).status, 400);
   EXPECT_EQ(error_status(ErrorCode::kIo).status, 500);
   EXPECT_EQ(error_status(ErrorCode::kInternal).status, 500);
-  EXPECT_EQ(error_body({ErrorCode::kInvalidArgument, "too \"long\"", "messages", "context_length_exceeded"}),
-            R"({"error":{"message":"too \"long\"","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}})");
-  EXPECT_EQ(error_body(405, "no"), R"({"error":{"message":"no","type":"invalid_request_error","param":null,"code":null}})");
+  EXPECT_EQ(
+      error_body({ErrorCode::kInvalidArgument, "too \"long\"", "messages", "context_length_exceeded"}),
+      R"({"error":{"message":"too \"long\"","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}})");
+  EXPECT_EQ(error_body(405, "no"),
+            R"({"error":{"message":"no","type":"invalid_request_error","param":null,"code":null}})");
 }
 
 TEST(Serialize, DatesAndHeads) {

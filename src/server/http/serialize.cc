@@ -71,12 +71,14 @@ std::string_view http_date() {
   const std::time_t now = std::time(nullptr);
   if (now != cached_second) {
     static constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-    static constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    static constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                              "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     std::tm utc{};
     gmtime_r(&now, &utc);
     char pattern[32];
     // The names are English whatever the locale.
-    std::snprintf(pattern, sizeof pattern, "%s, %%d %s %%Y %%H:%%M:%%S GMT", kDays[utc.tm_wday % 7], kMonths[utc.tm_mon % 12]);
+    std::snprintf(pattern, sizeof pattern, "%s, %%d %s %%Y %%H:%%M:%%S GMT", kDays[utc.tm_wday % 7],
+                  kMonths[utc.tm_mon % 12]);
     size = std::strftime(text, sizeof text, pattern, &utc);
     cached_second = now;
   }

@@ -11,8 +11,8 @@
 namespace sluice::http {
 
 enum class BodyFraming {
-  kNone,     // 204, 304: no body and no length
-  kLength,   // Content-Length
+  kNone,    // 204, 304: no body and no length
+  kLength,  // Content-Length
   kChunked,
   kToClose,  // HTTP/1.0: the body ends with the connection
 };
@@ -21,12 +21,12 @@ struct ResponseHead {
   int status = 200;
   BodyFraming framing = BodyFraming::kLength;
   uint64_t content_length = 0;
-  bool http10 = false;      // the request was HTTP/1.0
+  bool http10 = false;  // the request was HTTP/1.0
   bool keep_alive = true;
 };
 
-// Appends status line, fields, Date, framing and Connection, and the empty line. Nothing a handler gives can add a line of
-// its own: see sendable_name and sendable_value.
+// Appends status line, fields, Date, framing and Connection, and the empty line. Nothing a handler gives can add a line
+// of its own: see sendable_name and sendable_value.
 void append_head(std::string& out, const ResponseHead& head, const Headers& headers);
 
 // False for names that are not tokens and for those this layer sets itself (Content-Length, Transfer-Encoding,

@@ -1,9 +1,9 @@
 #include "server/http/server.h"
 
+#include <algorithm>
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
-#include <algorithm>
 #include <future>
 
 #include "base/log.h"
@@ -27,11 +27,12 @@ asio::io_context& loop_of(IoThread& thread) { return *static_cast<asio::io_conte
 struct Accept {
   bool await_ready() { return false; }
   void await_suspend(std::coroutine_handle<> coroutine) {
-    acceptor.async_accept(loop_of(thread), [this, coroutine](const boost::system::error_code& code, TcpSocket accepted) {
-      error = code;
-      socket.emplace(std::move(accepted));
-      coroutine.resume();
-    });
+    acceptor.async_accept(loop_of(thread),
+                          [this, coroutine](const boost::system::error_code& code, TcpSocket accepted) {
+                            error = code;
+                            socket.emplace(std::move(accepted));
+                            coroutine.resume();
+                          });
   }
   void await_resume() {}
 
@@ -61,7 +62,8 @@ void run_on(IoThread& thread, const std::function<void()>& function) {
 
 // Several times within the shortest limit, and not so often that an idle server is busy with it.
 std::chrono::milliseconds tick_interval(const ServerLimits& limits) {
-  const auto shortest = std::min({limits.tls_handshake, limits.header_read, limits.body_read, limits.keep_alive, limits.write_stall});
+  const auto shortest =
+      std::min({limits.tls_handshake, limits.header_read, limits.body_read, limits.keep_alive, limits.write_stall});
   return std::clamp(shortest / 8, std::chrono::milliseconds(5), std::chrono::milliseconds(250));
 }
 
@@ -90,12 +92,20 @@ Result<std::unique_ptr<Acceptor>> listen(IoThread& thread, const ServerOptions& 
   if (!error) acceptor->bind(endpoint, error);
   if (!error) acceptor->listen(Acceptor::max_listen_connections, error);
   if (error == asio::error::address_in_use) {
-    return Error{ErrorCode::kUnavailable, cat("port ", options.port, " of ", options.host, " is in use by another program; choose another port"), "port", {}};
+    return Error{ErrorCode::kUnavailable,
+                 cat("port ", options.port, " of ", options.host, " is in use by another program; choose another port"),
+                 "port",
+                 {}};
   }
   if (error == asio::error::access_denied) {
-    return Error{ErrorCode::kPermissionDenied, cat("port ", options.port, " may not be used by this user: ports below 1024 need a privilege"), "port", {}};
+    return Error{ErrorCode::kPermissionDenied,
+                 cat("port ", options.port, " may not be used by this user: ports below 1024 need a privilege"),
+                 "port",
+                 {}};
   }
-  if (error) return Error{ErrorCode::kIo, cat("cannot listen on ", options.host, ':', options.port, ": ", error.message()), "host", {}};
+  if (error)
+    return Error{
+        ErrorCode::kIo, cat("cannot listen on ", options.host, ':', options.port, ": ", error.message()), "host", {}};
   return acceptor;
 }
 

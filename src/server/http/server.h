@@ -1,6 +1,7 @@
 #pragma once
-// Server: listens, speaks HTTP/1.1 and HTTP/2 (in clear by prior knowledge, over TLS by ALPN), enforces every limit, and
-// gives each request to its route. Owned by one thread, which starts, drains and stops it; handlers run on its I/O threads.
+// Server: listens, speaks HTTP/1.1 and HTTP/2 (in clear by prior knowledge, over TLS by ALPN), enforces every limit,
+// and gives each request to its route. Owned by one thread, which starts, drains and stops it; handlers run on its I/O
+// threads.
 
 #include <chrono>
 #include <cstdint>
@@ -17,19 +18,21 @@
 namespace sluice::http {
 
 struct ServerLimits {
-  size_t header_bytes_max = size_t{64} << 10;   // request line and headers together; past it 431 (414 for the line alone)
-  size_t headers_max = 256;                     // fields; past it 431
-  size_t body_bytes_max = size_t{32} << 20;     // past it 413; a route may set its own
+  size_t header_bytes_max =
+      size_t{64} << 10;                      // request line and headers together; past it 431 (414 for the line alone)
+  size_t headers_max = 256;                  // fields; past it 431
+  size_t body_bytes_max = size_t{32} << 20;  // past it 413; a route may set its own
   size_t body_bytes_total_max = size_t{1} << 30;  // bodies held by all requests together; past it 503
-  int connections_max = 4096;                   // past it 503 and close
-  int requests_max = 8192;                      // running at once, over all connections; past it 503
-  int streams_max = 128;                        // HTTP/2: open at once per connection
-  int requests_per_connection_max = 100'000;    // then the connection is closed politely (0: never)
+  int connections_max = 4096;                     // past it 503 and close
+  int requests_max = 8192;                        // running at once, over all connections; past it 503
+  int streams_max = 128;                          // HTTP/2: open at once per connection
+  int requests_per_connection_max = 100'000;      // then the connection is closed politely (0: never)
   std::chrono::milliseconds tls_handshake{10'000};
-  std::chrono::milliseconds header_read{15'000};   // from a request's first byte (or the connection's start) to its last header
-  std::chrono::milliseconds body_read{60'000};     // each further 64 KiB of a body must come within this
-  std::chrono::milliseconds keep_alive{75'000};    // idle between requests
-  std::chrono::milliseconds write_stall{30'000};   // no byte accepted by the client
+  std::chrono::milliseconds header_read{
+      15'000};  // from a request's first byte (or the connection's start) to its last header
+  std::chrono::milliseconds body_read{60'000};    // each further 64 KiB of a body must come within this
+  std::chrono::milliseconds keep_alive{75'000};   // idle between requests
+  std::chrono::milliseconds write_stall{30'000};  // no byte accepted by the client
 };
 
 struct TlsOptions {
@@ -41,10 +44,10 @@ struct TlsOptions {
 // One answered request, for the access log. Views live for the call.
 struct AccessRecord {
   std::string_view method, path, version, peer, request_id, principal;
-  std::string_view route;       // the route's path, "" when none matched
-  int status = 0;               // 499: the client left before an answer
-  uint64_t request_bytes = 0;   // of the body
-  uint64_t response_bytes = 0;  // of the body
+  std::string_view route;                 // the route's path, "" when none matched
+  int status = 0;                         // 499: the client left before an answer
+  uint64_t request_bytes = 0;             // of the body
+  uint64_t response_bytes = 0;            // of the body
   std::chrono::microseconds duration{0};  // from the request's first byte to the end of the answer
 };
 
@@ -53,7 +56,7 @@ struct ServerOptions {
   uint16_t port = 8000;            // 0: any free port
   TlsOptions tls;
   int io_threads = 2;
-  int blocking_threads = 2;        // for run_blocking
+  int blocking_threads = 2;  // for run_blocking
   ServerLimits limits;
   // CORS: origins ("https://example.org") that browsers may call from; "*" for any; empty: none.
   std::vector<std::string> allowed_origins;

@@ -15,7 +15,8 @@ Task<void> hello(const Request&, ResponseWriter& writer) {
   (void)co_await writer.send(200, {{"content-type", "text/plain"}}, "Hello\n");
 }
 Task<void> echo(const Request& request, ResponseWriter& writer) {
-  (void)co_await writer.send(200, {{"content-type", "application/octet-stream"}, {"x-version", version_name(request.version)}}, request.body);
+  (void)co_await writer.send(
+      200, {{"content-type", "application/octet-stream"}, {"x-version", version_name(request.version)}}, request.body);
 }
 Task<void> stream(const Request& request, ResponseWriter& writer) {
   if (!(co_await writer.start(200, {{"content-type", "text/event-stream"}})).ok()) co_return;
@@ -35,7 +36,10 @@ Task<void> half(const Request&, ResponseWriter& writer) {
   (void)co_await writer.write("the first half");
 }
 Task<void> inject(const Request& request, ResponseWriter& writer) {
-  Headers headers{{"x-echo", request.query_param("v").value_or("")}, {"bad name", "x"}, {"x-a\r\nx-b", "x"}, {"Content-Length", "999"}};
+  Headers headers{{"x-echo", request.query_param("v").value_or("")},
+                  {"bad name", "x"},
+                  {"x-a\r\nx-b", "x"},
+                  {"Content-Length", "999"}};
   (void)co_await writer.send(200, std::move(headers), "ok");
 }
 Task<void> blob(const Request& request, ResponseWriter& writer) {
@@ -61,7 +65,9 @@ Task<void> blocking(const Request&, ResponseWriter& writer) {
 
 Router test_routes(Observed& observed) {
   Router router;
-  const auto add = [&](std::string method, std::string path, Answer answer) { router.add({std::move(method), std::move(path), std::move(answer)}); };
+  const auto add = [&](std::string method, std::string path, Answer answer) {
+    router.add({std::move(method), std::move(path), std::move(answer)});
+  };
   add("GET", "/hello", hello);
   add("POST", "/echo", echo);
   add("GET", "/stream", stream);
@@ -136,7 +142,9 @@ TEST(Http1, EchoesBodiesOfEveryFraming) {
   RawClient client(test.port());
   client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello");
   EXPECT_EQ(body_of(client.receive_response()), "hello");
-  client.send("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;name=value\r\n world\r\n0\r\nTrailer: x\r\n\r\n");
+  client.send(
+      "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;name=value\r\n "
+      "world\r\n0\r\nTrailer: x\r\n\r\n");
   EXPECT_EQ(body_of(client.receive_response()), "hello world");
   client.send("POST /echo HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_EQ(body_of(client.receive_response()), "");
@@ -152,7 +160,8 @@ TEST(Http1, EchoesBodiesOfEveryFraming) {
 TEST(Http1, ReadsByteByByte) {
   TestServer test;
   RawClient client(test.port());
-  for (const char c : std::string("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")) {
+  for (const char c :
+       std::string("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")) {
     client.send({&c, 1});
     if (c == '\n') std::this_thread::sleep_for(milliseconds(2));
   }
@@ -229,7 +238,9 @@ TEST(Http1, StreamsInChunks) {
 TEST(Http1, HeadHasTheHeadersOfGet) {
   TestServer test;
   RawClient client(test.port());
-  client.send("HEAD /hello HTTP/1.1\r\nHost: x\r\n\r\nHEAD /stream HTTP/1.1\r\nHost: x\r\n\r\nGET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+  client.send(
+      "HEAD /hello HTTP/1.1\r\nHost: x\r\n\r\nHEAD /stream HTTP/1.1\r\nHost: x\r\n\r\nGET /hello HTTP/1.1\r\nHost: "
+      "x\r\n\r\n");
   ASSERT_TRUE(client.receive_until("Hello\n"));
   EXPECT_EQ(header_of(client.received(), "content-length"), "6");
   EXPECT_EQ(client.received().find("Hello\n"), client.received().size() - 6);
@@ -249,7 +260,8 @@ TEST(Http1, ExpectContinue) {
   const std::string all = refused.receive_all();
   EXPECT_EQ(status_of(all), 404);
   EXPECT_EQ(header_of(all, "connection"), "close");
-  EXPECT_EQ(status_of(test.ask("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: magic\r\n\r\nabc")), 417);
+  EXPECT_EQ(status_of(test.ask("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: magic\r\n\r\nabc")),
+            417);
 }
 
 TEST(Http1, ErrorsOfThisLayerAreInOpenAiForm) {
@@ -330,14 +342,17 @@ TEST(Http1, TheDisconnectIsNoticedWhileTheRouteWaits) {
 
 TEST(Http1, RequestIdsOfTheClientAreKept) {
   TestServer test;
-  EXPECT_EQ(header_of(test.ask("GET /hello HTTP/1.1\r\nHost: x\r\nX-Request-Id: abc-1\r\n\r\n"), "x-request-id"), "abc-1");
-  EXPECT_THAT(header_of(test.ask("GET /hello HTTP/1.1\r\nHost: x\r\nX-Request-Id: a b\r\n\r\n"), "x-request-id"), HasSubstr("req_"));
+  EXPECT_EQ(header_of(test.ask("GET /hello HTTP/1.1\r\nHost: x\r\nX-Request-Id: abc-1\r\n\r\n"), "x-request-id"),
+            "abc-1");
+  EXPECT_THAT(header_of(test.ask("GET /hello HTTP/1.1\r\nHost: x\r\nX-Request-Id: a b\r\n\r\n"), "x-request-id"),
+              HasSubstr("req_"));
 }
 
 TEST(Http1, AuthenticationComesBeforeTheBodyAndSparesPublicRoutes) {
   ServerOptions options;
   options.authenticate = [](Request& request, const Route&) -> Result<void> {
-    if (request.headers.get("authorization") != "Bearer right") return Error{ErrorCode::kUnauthenticated, "wrong key", {}, "invalid_api_key"};
+    if (request.headers.get("authorization") != "Bearer right")
+      return Error{ErrorCode::kUnauthenticated, "wrong key", {}, "invalid_api_key"};
     request.principal = "alice";
     return {};
   };
@@ -346,7 +361,8 @@ TEST(Http1, AuthenticationComesBeforeTheBodyAndSparesPublicRoutes) {
     const std::string path = route.path.starts_with("/v1/models") ? "/v1/models/m" : route.path;
     const std::string response = test.ask(cat(route.method, ' ', path, " HTTP/1.1\r\nHost: x\r\n\r\n"));
     EXPECT_EQ(status_of(response), route.is_public ? 200 : 401) << path;
-    EXPECT_EQ(status_of(test.ask(cat("PATCH ", path, " HTTP/1.1\r\nHost: x\r\n\r\n"))), route.is_public ? 405 : 401) << path;
+    EXPECT_EQ(status_of(test.ask(cat("PATCH ", path, " HTTP/1.1\r\nHost: x\r\n\r\n"))), route.is_public ? 405 : 401)
+        << path;
   }
   const std::string refused = test.ask("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n");
   EXPECT_EQ(status_of(refused), 401);
@@ -356,7 +372,8 @@ TEST(Http1, AuthenticationComesBeforeTheBodyAndSparesPublicRoutes) {
   EXPECT_EQ(header_of(entered, "x-principal"), "alice");
   // After a refusal with a small body the connection goes on with the next request.
   RawClient client(test.port());
-  client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhelloGET /public HTTP/1.1\r\nHost: x\r\n\r\n");
+  client.send(
+      "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhelloGET /public HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_EQ(status_of(client.receive_response()), 401);
   EXPECT_EQ(status_of(client.receive_response()), 200);
 }
@@ -365,9 +382,9 @@ TEST(Http1, CorsOnlyForAllowedOrigins) {
   ServerOptions options;
   options.allowed_origins = {"https://good.example"};
   TestServer test(options);
-  const std::string preflight =
-      test.ask("OPTIONS /echo HTTP/1.1\r\nHost: x\r\nOrigin: https://good.example\r\nAccess-Control-Request-Method: POST\r\n"
-               "Access-Control-Request-Headers: authorization\r\n\r\n");
+  const std::string preflight = test.ask(
+      "OPTIONS /echo HTTP/1.1\r\nHost: x\r\nOrigin: https://good.example\r\nAccess-Control-Request-Method: POST\r\n"
+      "Access-Control-Request-Headers: authorization\r\n\r\n");
   EXPECT_EQ(status_of(preflight), 204);
   EXPECT_EQ(header_of(preflight, "access-control-allow-origin"), "https://good.example");
   EXPECT_EQ(header_of(preflight, "access-control-allow-methods"), "POST, OPTIONS");
@@ -377,7 +394,9 @@ TEST(Http1, CorsOnlyForAllowedOrigins) {
   EXPECT_EQ(header_of(bad, "access-control-allow-origin"), "");
   EXPECT_EQ(header_of(bad, "vary"), "Origin");
   TestServer closed;
-  EXPECT_EQ(header_of(closed.ask("GET /hello HTTP/1.1\r\nHost: x\r\nOrigin: https://good.example\r\n\r\n"), "access-control-allow-origin"), "");
+  EXPECT_EQ(header_of(closed.ask("GET /hello HTTP/1.1\r\nHost: x\r\nOrigin: https://good.example\r\n\r\n"),
+                      "access-control-allow-origin"),
+            "");
   EXPECT_EQ(status_of(closed.ask("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")), 204);
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// What connections share. Service: one per server, read-only but for its counters. Shard: one per I/O thread, touched by
-// that thread alone.
+// What connections share. Service: one per server, read-only but for its counters. Shard: one per I/O thread, touched
+// by that thread alone.
 
 #include <atomic>
 #include <cstdint>

@@ -22,8 +22,8 @@ class Stream {
   virtual Task<Result<std::string>> handshake() = 0;
   // Waits for bytes: how many came, 0 at the end of the stream. One read at a time; a write may run beside it.
   virtual Task<Result<size_t>> read_some(std::span<char> into) = 0;
-  // Returns when all pieces were given to the kernel, in one call where possible. One write at a time. The array and the
-  // bytes must live until then.
+  // Returns when all pieces were given to the kernel, in one call where possible. One write at a time. The array and
+  // the bytes must live until then.
   virtual Task<Result<void>> write(std::span<const std::string_view> pieces) = 0;
   // Says the end to the client (TLS close_notify, TCP FIN); reading goes on. Best effort.
   virtual Task<void> end_writing() = 0;

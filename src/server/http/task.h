@@ -1,6 +1,6 @@
 #pragma once
-// Task<T>: a coroutine that starts when it is awaited and gives its awaiter one T. The whole server is written in these;
-// no third-party header is needed to write or await one.
+// Task<T>: a coroutine that starts when it is awaited and gives its awaiter one T. The whole server is written in
+// these; no third-party header is needed to write or await one.
 //
 //   Task<Result<void>> answer(const Request& request, ResponseWriter& writer) {
 //     const Result<Plan> plan = co_await run_blocking([&] { return make_plan(request.body); });

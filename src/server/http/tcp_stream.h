@@ -11,8 +11,8 @@ namespace sluice::http {
 
 using TcpSocket = boost::asio::basic_stream_socket<boost::asio::ip::tcp, boost::asio::io_context::executor_type>;
 
-// Takes a connected socket; sets TCP_NODELAY, keep-alive probes (a vanished client is noticed within about a minute) and a
-// bound on unsent bytes in the kernel, so that a slow reader is felt.
+// Takes a connected socket; sets TCP_NODELAY, keep-alive probes (a vanished client is noticed within about a minute)
+// and a bound on unsent bytes in the kernel, so that a slow reader is felt.
 std::unique_ptr<Stream> make_tcp_stream(TcpSocket socket);
 
 }  // namespace sluice::http

@@ -1,6 +1,6 @@
 #pragma once
-// For the tests of this folder: a server with routes that show what can go wrong, and a plain client on a blocking socket
-// that sends exactly the bytes it is given.
+// For the tests of this folder: a server with routes that show what can go wrong, and a plain client on a blocking
+// socket that sends exactly the bytes it is given.
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
@@ -146,21 +146,21 @@ inline std::string header_of(const std::string& response, const std::string& nam
 
 // What the routes below saw.
 struct Observed {
-  std::atomic<int> waiting{0};       // /wait is waiting
-  std::atomic<int> disconnects{0};   // on_disconnect was called
-  std::atomic<int> ended{0};         // /wait and /flood returned
+  std::atomic<int> waiting{0};      // /wait is waiting
+  std::atomic<int> disconnects{0};  // on_disconnect was called
+  std::atomic<int> ended{0};        // /wait and /flood returned
   std::atomic<int> write_errors{0};
-  std::atomic<int> last_error{-1};   // its ErrorCode
-  std::atomic<int64_t> flooded{0};   // bytes /flood has written
+  std::atomic<int> last_error{-1};                     // its ErrorCode
+  std::atomic<int64_t> flooded{0};                     // bytes /flood has written
   std::shared_ptr<EventChannel<std::string>> channel;  // of the newest /wait; read after `waiting` was seen
   std::mutex mutex;
   std::vector<std::string> accesses;  // "GET /x 200"
 };
 
-// GET /hello; POST /echo; GET /head?…; GET /stream?n=3 (chunks "0\n", "1\n", …); GET and POST /wait (streams what is pushed into
-// `channel`); GET /flood (writes until it fails); GET /blob?n=bytes; GET /throw; GET /silent; GET /half (start without
-// finish); GET /inject; GET /disconnect-late; POST /tiny (100 bytes at most); GET /public; GET /v1/models/{model...};
-// GET /blocking.
+// GET /hello; POST /echo; GET /head?…; GET /stream?n=3 (chunks "0\n", "1\n", …); GET and POST /wait (streams what is
+// pushed into `channel`); GET /flood (writes until it fails); GET /blob?n=bytes; GET /throw; GET /silent; GET /half
+// (start without finish); GET /inject; GET /disconnect-late; POST /tiny (100 bytes at most); GET /public; GET
+// /v1/models/{model...}; GET /blocking.
 Router test_routes(Observed& observed);
 
 struct TestServer {

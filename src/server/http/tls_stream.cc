@@ -29,8 +29,8 @@ Error broken(const char* what) { return {ErrorCode::kCancelled, cat(what, ": ", 
 // Never asks on the terminal.
 int no_password(char*, int, int, void*) { return 0; }
 
-int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in, unsigned int in_size,
-                    void*) {
+int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
+                    unsigned int in_size, void*) {
   static constexpr unsigned char kOurs[] = "\x02h2\x08http/1.1";
   auto* chosen = const_cast<unsigned char**>(out);
   const int outcome = SSL_select_next_proto(chosen, out_size, kOurs, sizeof kOurs - 1, in, in_size);
@@ -180,7 +180,8 @@ TlsIdentity::~TlsIdentity() = default;
 
 Result<std::unique_ptr<TlsIdentity>> TlsIdentity::load(const TlsOptions& options) {
   if (options.certificate_file.empty() || options.key_file.empty()) {
-    return invalid_argument("TLS needs both a certificate file and a key file", options.certificate_file.empty() ? "tls-cert" : "tls-key");
+    return invalid_argument("TLS needs both a certificate file and a key file",
+                            options.certificate_file.empty() ? "tls-cert" : "tls-key");
   }
   for (const std::string& file : {options.certificate_file, options.key_file}) {
     SLUICE_RETURN_IF_ERROR(read_file(file, size_t{1} << 20));
@@ -191,24 +192,29 @@ Result<std::unique_ptr<TlsIdentity>> TlsIdentity::load(const TlsOptions& options
   SLUICE_CHECK(state->tls != nullptr, "OpenSSL cannot start");
   SSL_CTX* tls = state->tls;
   SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION);
-  SSL_CTX_set_options(tls, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+  SSL_CTX_set_options(tls, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+                               SSL_OP_PRIORITIZE_CHACHA);
   SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_default_passwd_cb(tls, no_password);
   SSL_CTX_set_alpn_select_cb(tls, choose_protocol, nullptr);
   static constexpr unsigned char kSession[] = "sluice";
   SSL_CTX_set_session_id_context(tls, kSession, sizeof kSession - 1);
   if (SSL_CTX_use_certificate_chain_file(tls, options.certificate_file.c_str()) != 1) {
-    return corrupt_data(cat("TLS certificate ", options.certificate_file, ": expected a PEM certificate, leaf first: ", openssl_reason()));
+    return corrupt_data(cat("TLS certificate ", options.certificate_file,
+                            ": expected a PEM certificate, leaf first: ", openssl_reason()));
   }
   if (SSL_CTX_use_PrivateKey_file(tls, options.key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
     const bool mismatch = ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH;
     const std::string reason = openssl_reason();
-    if (mismatch) return corrupt_data(cat("TLS key ", options.key_file, " does not belong to the certificate ", options.certificate_file));
+    if (mismatch)
+      return corrupt_data(
+          cat("TLS key ", options.key_file, " does not belong to the certificate ", options.certificate_file));
     return corrupt_data(cat("TLS key ", options.key_file, ": expected a PEM private key without a password: ", reason));
   }
   if (SSL_CTX_check_private_key(tls) != 1) {
     ERR_clear_error();
-    return corrupt_data(cat("TLS key ", options.key_file, " does not belong to the certificate ", options.certificate_file));
+    return corrupt_data(
+        cat("TLS key ", options.key_file, " does not belong to the certificate ", options.certificate_file));
   }
   return std::unique_ptr<TlsIdentity>(new TlsIdentity(std::move(state)));
 }

@@ -11,7 +11,8 @@ namespace sluice::http {
 // Certificate and key, shared by all connections. Any thread.
 class TlsIdentity {
  public:
-  // Errors name the file and what is wrong with it: missing, not PEM, protected by a password, key of another certificate.
+  // Errors name the file and what is wrong with it: missing, not PEM, protected by a password, key of another
+  // certificate.
   static Result<std::unique_ptr<TlsIdentity>> load(const TlsOptions& options);
   ~TlsIdentity();
   TlsIdentity(const TlsIdentity&) = delete;

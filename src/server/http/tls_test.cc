@@ -29,12 +29,15 @@ class TestIdentity {
     X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
     X509_set_pubkey(certificate, key);
     X509_NAME* name = X509_get_subject_name(certificate);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("localhost"), -1, -1, 0);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("localhost"), -1, -1,
+                               0);
     X509_set_issuer_name(certificate, name);
     X509_sign(certificate, key, EVP_sha256());
     write("cert.pem", [&](FILE* file) { PEM_write_X509(file, certificate); });
     write("key.pem", [&](FILE* file) { PEM_write_PrivateKey(file, key, nullptr, nullptr, 0, nullptr, nullptr); });
-    write("locked.pem", [&](FILE* file) { PEM_write_PrivateKey(file, key, EVP_aes_128_cbc(), nullptr, 0, nullptr, const_cast<char*>("secret")); });
+    write("locked.pem", [&](FILE* file) {
+      PEM_write_PrivateKey(file, key, EVP_aes_128_cbc(), nullptr, 0, nullptr, const_cast<char*>("secret"));
+    });
     X509_free(certificate);
     EVP_PKEY_free(key);
     EVP_PKEY* other = EVP_EC_gen("P-256");
@@ -63,13 +66,16 @@ class TestIdentity {
 class TlsClient {
  public:
   // `alpn` in wire form: "\x02h2".
-  explicit TlsClient(uint16_t port, std::string alpn = "", int version = 0) : raw_(port), context_(SSL_CTX_new(TLS_client_method())) {
+  explicit TlsClient(uint16_t port, std::string alpn = "", int version = 0)
+      : raw_(port), context_(SSL_CTX_new(TLS_client_method())) {
     if (version != 0) {
       SSL_CTX_set_security_level(context_, 0);
       SSL_CTX_set_min_proto_version(context_, TLS1_VERSION);
       SSL_CTX_set_max_proto_version(context_, version);
     }
-    if (!alpn.empty()) SSL_CTX_set_alpn_protos(context_, reinterpret_cast<const unsigned char*>(alpn.data()), static_cast<unsigned>(alpn.size()));
+    if (!alpn.empty())
+      SSL_CTX_set_alpn_protos(context_, reinterpret_cast<const unsigned char*>(alpn.data()),
+                              static_cast<unsigned>(alpn.size()));
     ssl_ = SSL_new(context_);
     SSL_set_fd(ssl_, raw_.fd());
     ERR_clear_error();

@@ -64,8 +64,10 @@ std::optional<ProtocolError> read_target(std::string_view target, Request& reque
   if (target.empty()) return ProtocolError{400, "the request target is empty"};
   for (const char c : target) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte <= 0x20 || byte >= 0x7F) return ProtocolError{400, "the request target has a character that must be percent-encoded"};
-    if (c == '#') return ProtocolError{400, "the request target has a fragment: '#' and what follows is not sent to a server"};
+    if (byte <= 0x20 || byte >= 0x7F)
+      return ProtocolError{400, "the request target has a character that must be percent-encoded"};
+    if (c == '#')
+      return ProtocolError{400, "the request target has a fragment: '#' and what follows is not sent to a server"};
   }
   if (target == "*") {
     if (request.method != "OPTIONS") return ProtocolError{400, "the target '*' is only for OPTIONS"};
@@ -80,7 +82,8 @@ std::optional<ProtocolError> read_target(std::string_view target, Request& reque
     }
     target.remove_prefix(scheme_end + 3);
     const std::string_view authority = target.substr(0, target.find_first_of("/?"));
-    if (authority.empty() || !valid_host(authority)) return ProtocolError{400, "the request target names no sound host"};
+    if (authority.empty() || !valid_host(authority))
+      return ProtocolError{400, "the request target names no sound host"};
     request.host = authority;
     target.remove_prefix(authority.size());
   }
