@@ -97,4 +97,12 @@ void MappedFile::prefetch() const {
   if (data_ != nullptr) ::madvise(const_cast<std::byte*>(data_), size_, MADV_WILLNEED);
 }
 
+void MappedFile::forget(std::span<const std::byte> part) const {
+  SLUICE_CHECK(part.data() >= data_ && part.data() + part.size() <= data_ + size_);
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const auto first = static_cast<size_t>(part.data() - data_ + static_cast<std::ptrdiff_t>(page) - 1) / page * page;
+  const size_t last = static_cast<size_t>(part.data() - data_ + static_cast<std::ptrdiff_t>(part.size())) / page * page;
+  if (last > first) ::madvise(const_cast<std::byte*>(data_) + first, last - first, MADV_DONTNEED);
+}
+
 }  // namespace sluice

@@ -33,6 +33,9 @@ class MappedFile {
   bool still_intact() const;
   // Asks the kernel to read ahead, without waiting.
   void prefetch() const;
+  // Takes the whole pages of `part`, bytes of this mapping, out of the process's memory; they are read again when
+  // touched.
+  void forget(std::span<const std::byte> part) const;
 
  private:
   MappedFile() = default;

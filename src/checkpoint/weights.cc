@@ -57,6 +57,11 @@ Result<void> WeightMap::verify_unchanged() const {
   return {};
 }
 
+void WeightMap::forget(const WeightEntry& entry) const {
+  const WeightFile& file = file_of(entry);
+  if (file.mapping != nullptr) file.mapping->forget({entry.data, entry.bytes});
+}
+
 void WeightMap::prefetch() const {
   for (const WeightFile& file : files_) {
     if (file.mapping != nullptr) file.mapping->prefetch();

@@ -62,6 +62,8 @@ class WeightMap {
   Result<void> verify_unchanged() const;
   // Asks the kernel to read all files ahead, without waiting.
   void prefetch() const;
+  // Gives a tensor's mapped pages back once it has been converted; they stay in the page cache.
+  void forget(const WeightEntry& entry) const;
 
   // For readers: a file, then its tensors. A name that is there already is kCorruptData naming both files.
   int add_file(WeightFile file);

@@ -147,6 +147,7 @@ class WeightLoader {
       return unimplemented(cat("tensor '", name, "' is ", dtype_name(stored.dtype), ", which is no type for weights"));
     }
     const Tensor matrix = convert(stored, target_dtype(stored.dtype, role, stored.shape.columns(), options_));
+    if (matrix.data != stored.data) files_.forget(*files_.find(name));
     switch (role) {
       case Role::kEmbedding:
         weights_.embedding = matrix;

@@ -16,8 +16,8 @@ namespace sluice::text {
 struct TemplateLimits {
   size_t source_bytes_max = size_t{1} << 20;
   size_t output_bytes_max = size_t{64} << 20;
-  int depth_max = 200;              // nested expressions, blocks, macro calls
-  int64_t steps_max = 20'000'000;   // evaluated nodes: the bound on time
+  int depth_max = 200;             // nested expressions, blocks, macro calls
+  int64_t steps_max = 20'000'000;  // evaluated nodes: the bound on time
 };
 
 class ChatTemplate {
@@ -28,10 +28,10 @@ class ChatTemplate {
   ChatTemplate& operator=(ChatTemplate&&) noexcept;
   ~ChatTemplate();
 
-  // `variables` is an object: messages, tools, documents, add_generation_prompt, bos_token, eos_token, enable_thinking, …
-  // trim_blocks and lstrip_blocks are on, undefined names are lenient exactly where Jinja2's default is.
-  // raise_exception("…") in the template gives kInvalidArgument with that text; any other failure names line and expression.
-  // strftime_now uses the local clock.
+  // `variables` is an object: messages, tools, documents, add_generation_prompt, bos_token, eos_token, enable_thinking,
+  // … trim_blocks and lstrip_blocks are on, undefined names are lenient exactly where Jinja2's default is.
+  // raise_exception("…") in the template gives kInvalidArgument with that text; any other failure names line and
+  // expression. strftime_now uses the local clock.
   Result<std::string> render(const Json& variables) const;
 
  private:

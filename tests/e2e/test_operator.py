@@ -195,6 +195,17 @@ def test_memory_plan_is_right(demo):
     assert inspect["total_bytes"] <= inspect["limit_bytes"]
 
 
+def test_converted_weights_leave_no_copy_behind():
+    """With --dtype f32 the file's own bf16 pages are given back after conversion."""
+    plan = json.loads(run("inspect", DEMO_MODEL, "--dtype", "f32", "--json").stdout)["memory_plan"]
+    assert plan["weights_mapped_bytes"] == 0 and plan["weights_converted_bytes"] > 2 * 5_000_000
+    with Server(DEMO_MODEL, "--dtype", "f32") as server:
+        assert server.request("/v1/chat/completions", {"messages": MESSAGES, "max_tokens": 2})[0] == 200
+        maps = open(f"/proc/{server.process.pid}/smaps").read().split("model.safetensors", 1)[1]
+        resident = next(line for line in maps.splitlines() if line.startswith("Rss:"))
+        assert int(resident.split()[1]) < 1024, resident
+
+
 @pytest.mark.skipif(not (SHARED / "weights/stories260K").exists(), reason="shared data is absent")
 def test_embeddings_of_any_model():
     with Server(SHARED / "weights/stories260K/hf") as server:

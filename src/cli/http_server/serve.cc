@@ -76,7 +76,7 @@ std::string base_url(const Settings& settings, uint16_t port) {
              ":", port);
 }
 
-void print_welcome(const local::LocalBackend& backend, const Settings& settings, const std::string& url, bool keys) {
+void print_welcome(const local::LocalBackend& backend, const std::string& url, bool keys) {
   const api::ModelCard card = backend.models().front();
   const std::string authorization = keys ? " -H \"Authorization: Bearer $KEY\"" : "";
   std::fprintf(stderr, "\n%s is served at %s (OpenAI's API under /v1, a page to try it at /docs)\ntry:\n\n",
@@ -114,7 +114,7 @@ Result<int> run_serve(const CommandLine& line) {
   SLUICE_TRY(const auto server, http::Server::start(std::move(options), std::move(router)));
   log::info("serving",
             {{"model", backend->models().front().id}, {"port", server->port()}, {"kernels", backend->kernels()}});
-  print_welcome(*backend, settings, base_url(settings, server->port()), keys);
+  print_welcome(*backend, base_url(settings, server->port()), keys);
 
   signals.wait(-1);
   log::info("draining; a second signal stops at once", {{"seconds", settings.drain_timeout}});

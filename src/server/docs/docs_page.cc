@@ -11,7 +11,7 @@ constexpr std::string_view kPage = R"html(<!doctype html>
 <link rel="icon" href="data:,">
 <title>Sluice API</title>
 <style>
-:root { color-scheme: light dark; --line: #8884; --quiet: #8887; --accent: #0a7d5a; }
+:root { color-scheme: light dark; --line: #8884; --quiet: #767676; --accent: #0a7d5a; }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 60rem; padding: 1rem; font: 16px/1.5 system-ui, sans-serif; }
 h1 { margin: 0; font-size: 1.5rem; }
