@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include "base/bounded_queue.h"
 #include "base/json.h"
 #include "base/random.h"
 #include "base/strings.h"
@@ -99,18 +98,6 @@ TEST(Random, IsAPureFunctionOfSeedAndCounter) {
     sum += u;
   }
   EXPECT_NEAR(sum / 10000, 0.5, 0.02);
-}
-
-TEST(BoundedQueue, RefusesWhenFullAndDrainsAfterClose) {
-  BoundedQueue<int> queue(2);
-  EXPECT_TRUE(queue.try_push(1));
-  EXPECT_TRUE(queue.try_push(2));
-  EXPECT_FALSE(queue.try_push(3));
-  queue.close();
-  EXPECT_EQ(queue.pop_for(std::chrono::milliseconds(1)), 1);
-  EXPECT_EQ(queue.try_pop(), 2);
-  EXPECT_EQ(queue.try_pop(), std::nullopt);
-  EXPECT_FALSE(queue.try_push(4));
 }
 
 }  // namespace

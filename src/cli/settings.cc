@@ -183,6 +183,7 @@ std::string environment_name(std::string_view name) {
 
 Result<void> read_file_settings(const std::string& path, Settings& settings) {
   SLUICE_TRY(const std::string text, read_file(path, size_t{1} << 20));
+  if (trim(text).empty()) return {};
   auto yaml = parse_yaml(text);
   if (!yaml.ok()) return Error{yaml.error().code, cat(path, ": ", yaml.error().message), {}, {}};
   if (yaml->is_null()) return {};

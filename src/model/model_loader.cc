@@ -53,6 +53,7 @@ Result<std::unique_ptr<Decoder>> load_decoder(std::shared_ptr<const checkpoint::
                                               const ModelDescription& description, const LoadOptions& options,
                                               const kernels::Ops& ops, ThreadPool& pool,
                                               const std::function<void(size_t done, size_t total)>& progress) {
+  files->weights.prefetch();  // the disk works while the first tensors are placed
   const std::shared_ptr<const checkpoint::WeightMap> weights_in_files(files, &files->weights);
   SLUICE_TRY(DecoderWeights weights, load_decoder_weights(*description.architecture, description.spec, description.kind,
                                                           weights_in_files, options.weights, pool, progress));
