@@ -62,6 +62,7 @@ Result<Answer> wait_for_answer(api::Backend& backend, api::GenerateRequest reque
     for (const api::TokenDelta& delta : deltas) {
       if (answer.first_token_s == 0) answer.first_token_s = Seconds(Time::now() - start).count();
       if (delta.finish) answer.finish = *delta.finish;
+      answer.usage.completion_tokens += static_cast<int64_t>(delta.ids.size());  // what a stopped answer reports
       if (delta.choice != 0 || cancelled) continue;
       answer.text += delta.text;
       if (on_text && !delta.text.empty()) on_text(delta.text);

@@ -211,7 +211,9 @@ class Conversation {
     std::printf("%lld prompt tokens (%lld cached), %lld answer tokens, first token after %.3f s, then %.1f tokens/s\n",
                 static_cast<long long>(last_.usage.prompt_tokens), static_cast<long long>(last_.usage.cached_tokens),
                 static_cast<long long>(last_.usage.completion_tokens), last_.first_token_s,
-                decode_s > 0 ? static_cast<double>(last_.usage.completion_tokens - 1) / decode_s : 0.0);
+                decode_s > 0 && last_.usage.completion_tokens > 1
+                    ? static_cast<double>(last_.usage.completion_tokens - 1) / decode_s
+                    : 0.0);
   }
 
   local::LocalBackend& backend_;
