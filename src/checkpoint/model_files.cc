@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/strings.h"
+#include "checkpoint/quantized_weights.h"
 #include "checkpoint/safetensors.h"
 
 namespace sluice::checkpoint {
@@ -140,6 +141,27 @@ Result<ModelFiles> open_gguf_model(const std::string& path) {
   return model;
 }
 
+// Older tools left config.json alone and wrote their settings into a file of their own.
+Result<std::optional<Quantization>> read_quantization(const std::string& directory, const Json& config) {
+  SLUICE_TRY(auto found, parse_quantization(config, in(directory, "config.json")));
+  for (const std::string_view name : {"quantize_config.json", "quant_config.json"}) {
+    if (found) break;
+    const std::string path = in(directory, name);
+    SLUICE_TRY(Json settings, read_optional_config(path));
+    if (settings.is_null()) continue;
+    SLUICE_TRY(found, parse_quantization({{"quantization_config", std::move(settings)}}, path));
+  }
+  return found;
+}
+
+Result<void> put_quantized_together(const std::string& directory, ModelFiles& model) {
+  SLUICE_TRY(const auto quantization, read_quantization(directory, model.config));
+  if (!quantization) return {};
+  model.quantization = quantization->summary;
+  SLUICE_TRY(model.weights, gather_quantized(std::move(model.weights), *quantization));
+  return {};
+}
+
 Result<ModelFiles> open_huggingface_model(const std::string& directory) {
   ModelFiles model;
   model.directory = directory;
@@ -154,6 +176,7 @@ Result<ModelFiles> open_huggingface_model(const std::string& directory) {
   SLUICE_TRY(model.tokenizer_config, read_optional_config(in(directory, "tokenizer_config.json")));
   SLUICE_TRY(model.templates, read_templates(directory, model.tokenizer_config));
   SLUICE_TRY(model.weights, open_safetensors_directory(directory));
+  SLUICE_RETURN_IF_ERROR(put_quantized_together(directory, model));
   return model;
 }
 

@@ -45,11 +45,12 @@ struct ModelFiles {
   // name without its ending.
   std::string name;
 
-  Json config;             // config.json; null for GGUF
-  Json generation_config;  // generation_config.json, else null
-  Json tokenizer_config;   // tokenizer_config.json, else null
-  GgufMetadata metadata;   // empty unless GGUF
-  WeightMap weights;
+  Json config;                           // config.json; null for GGUF
+  Json generation_config;                // generation_config.json, else null
+  Json tokenizer_config;                 // tokenizer_config.json, else null
+  GgufMetadata metadata;                 // empty unless GGUF
+  WeightMap weights;                     // quantised ones put together (quantized_weights.h)
+  std::string quantization;              // how a tool quantised them: "awq, 4 bits, groups of 128"; "" when none did
   std::vector<NamedTemplate> templates;  // the first is the one to use; often there is just "default", or none
 
   // The template of that name, or the first; null when there is none.

@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 #include "checkpoint/mapping_guard.h"
+#include "checkpoint/packed_matrix.h"
 
 namespace sluice::checkpoint {
 
@@ -58,6 +59,10 @@ Result<void> WeightMap::verify_unchanged() const {
 }
 
 void WeightMap::forget(const WeightEntry& entry) const {
+  if (entry.packed != nullptr) {
+    forget(entry.packed->codes);
+    return forget(entry.packed->scales);
+  }
   const WeightFile& file = file_of(entry);
   if (file.mapping != nullptr) file.mapping->forget({entry.data, entry.bytes});
 }

@@ -32,6 +32,8 @@ struct WeightFile {
   }
 };
 
+struct PackedMatrix;  // packed_matrix.h
+
 // One tensor as its file describes it.
 struct WeightEntry {
   std::string name;
@@ -42,6 +44,9 @@ struct WeightEntry {
   size_t bytes = 0;                 // 0 for a type of unknown size
   std::string problem;              // why the tensor cannot be used; "" when it can
   int file = 0;                     // index into WeightMap::files()
+  // A matrix quantised by a tool, in several parts (quantized_weights.h); then `dtype` is what to decode it to when
+  // nothing else is asked for, `bytes` those of all parts, and tensor() refuses it. Else null.
+  std::shared_ptr<const PackedMatrix> packed = nullptr;
 };
 
 class WeightMap {

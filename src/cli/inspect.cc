@@ -21,6 +21,7 @@ Json describe(const checkpoint::ModelFiles& files, const model::ModelDescription
   return {{"name", files.name},
           {"path", files.path},
           {"format", description.kind == model::FileKind::kGguf ? "gguf" : "safetensors"},
+          {"quantization", files.quantization.empty() ? Json() : Json(files.quantization)},
           {"architecture", spec.architecture},
           {"parameters", parameters},
           {"file_bytes", files.weights.file_bytes()},

@@ -4,7 +4,8 @@
 #include <unordered_set>
 
 #include "base/strings.h"
-#include "tensor/quantize.h"
+#include "checkpoint/quantized_weights.h"
+#include "model/weight_conversion.h"
 
 namespace sluice::model {
 namespace {
@@ -119,35 +120,29 @@ class WeightLoader {
       if (name.optional) return {};
       return files_.tensor(text).error();
     }
-    SLUICE_TRY(Tensor stored, files_.tensor(text));
+    const checkpoint::WeightEntry& stored = *files_.find(text);
     const Shape expected = expected_shape(name.role, spec_);
     if (!(stored.shape == expected)) {
-      return corrupt_data(
-          cat("tensor '", text, "' has shape ", stored.shape.str(), "; the config asks for ", expected.str()));
+      return corrupt_data(cat(files_.file_of(stored).path, ": tensor '", text, "' has shape ", stored.shape.str(),
+                              "; the config asks for ", expected.str()));
     }
-    done += stored.bytes();
+    done += stored.bytes;
     DecoderLayerWeights& target = weights_.layers[static_cast<size_t>(layer)];
     used_.insert(text);
-    if (std::vector<float>* slot = vector_slot(name.role, weights_, target)) return place_vector(stored, text, *slot);
-    return place_matrix(name.role, stored, text, target);
-  }
-
-  Result<void> place_vector(const Tensor& stored, const std::string& name, std::vector<float>& slot) {
-    if (!floating(stored.dtype))
-      return unimplemented(
-          cat("tensor '", name, "' is ", dtype_name(stored.dtype), "; a vector must be f32, f16 or bf16"));
-    slot.resize(static_cast<size_t>(stored.shape.elements()));
-    dequantize_row(stored.dtype, stored.data, slot.data(), stored.shape.elements());
-    weights_.owned_bytes += slot.size() * sizeof(float);
+    std::vector<float>* slot = vector_slot(name.role, weights_, target);
+    if (slot == nullptr) return place_matrix(name.role, stored, target);
+    SLUICE_TRY(*slot, widen_vector(files_, stored));
+    weights_.owned_bytes += slot->size() * sizeof(float);
     return {};
   }
 
-  Result<void> place_matrix(Role role, const Tensor& stored, const std::string& name, DecoderLayerWeights& layer) {
-    if (!floating(stored.dtype) && !is_quantized(stored.dtype)) {
-      return unimplemented(cat("tensor '", name, "' is ", dtype_name(stored.dtype), ", which is no type for weights"));
-    }
-    const Tensor matrix = convert(stored, target_dtype(stored.dtype, role, stored.shape.columns(), options_));
-    if (matrix.data != stored.data) files_.forget(*files_.find(name));
+  Result<void> place_matrix(Role role, const checkpoint::WeightEntry& entry, DecoderLayerWeights& layer) {
+    SLUICE_TRY(const DType stored, stored_dtype(files_, entry));
+    SLUICE_TRY(ConvertedMatrix converted,
+               convert_matrix(files_, entry, target_dtype(stored, role, entry.shape.columns(), options_), pool_));
+    const Tensor matrix = converted.tensor;
+    (converted.owned.size() > 0 ? weights_.owned_bytes : weights_.mapped_bytes) += matrix.bytes();
+    weights_.owned.push_back(std::move(converted.owned));
     switch (role) {
       case Role::kEmbedding:
         weights_.embedding = matrix;
@@ -184,30 +179,6 @@ class WeightLoader {
     return {};
   }
 
-  static bool floating(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16; }
-
-  // The matrix in another type: the mapped bytes themselves when nothing changes, else an owned copy, made row by row.
-  Tensor convert(const Tensor& stored, DType dtype) {
-    if (stored.dtype == dtype) {
-      weights_.mapped_bytes += stored.bytes();
-      return stored;
-    }
-    const int64_t columns = stored.shape.columns(), rows = stored.shape.rows();
-    const size_t bytes = row_bytes(dtype, columns);
-    Buffer& buffer = weights_.owned.emplace_back(bytes * static_cast<size_t>(rows));
-    weights_.owned_bytes += buffer.size();
-    constexpr int64_t kRowsPerTask = 64;
-    std::byte* out = buffer.data();
-    pool_.parallel_for((rows + kRowsPerTask - 1) / kRowsPerTask, [&](int64_t task, int) {
-      std::vector<float> row(static_cast<size_t>(columns));
-      for (int64_t r = task * kRowsPerTask; r < std::min(rows, (task + 1) * kRowsPerTask); ++r) {
-        dequantize_row(stored.dtype, stored.row(r), row.data(), columns);
-        quantize_row(dtype, row.data(), out + static_cast<size_t>(r) * bytes, columns);
-      }
-    });
-    return {.data = out, .dtype = dtype, .shape = stored.shape};
-  }
-
   // A tensor nobody asked for means that the model does something this architecture does not: running it would be
   // wrong.
   Result<void> refuse_unknown(const Architecture& architecture) const {
@@ -215,6 +186,7 @@ class WeightLoader {
       if (used_.contains(entry.name)) continue;
       const auto ignored = [&](std::string_view suffix) { return std::string_view(entry.name).ends_with(suffix); };
       if (std::ranges::any_of(architecture.ignored_suffixes, ignored)) continue;
+      if (checkpoint::is_zero_bias(files_, entry)) continue;
       return unimplemented(cat("tensor '", entry.name, "' ", entry.shape.str(), " has no place in architecture ",
                                architecture.name, " with ", spec_.layers,
                                " layers: this model has a part that is not supported"));

@@ -37,7 +37,7 @@ WeightBytes weight_bytes(const checkpoint::ModelFiles& files, const ModelDescrip
         continue;
       }
       const DType target = target_dtype(*entry->dtype, name.role, columns, options);
-      (target == *entry->dtype ? bytes.mapped : bytes.converted) +=
+      (target == *entry->dtype && entry->packed == nullptr ? bytes.mapped : bytes.converted) +=
           row_bytes(target, columns) * static_cast<size_t>(rows);
     }
   }

@@ -190,4 +190,28 @@ void quantize_row(DType dtype, const float* in, std::byte* out, int64_t elements
   }
 }
 
+int64_t first_non_finite(DType dtype, const std::byte* in, int64_t elements) {
+  check_row(dtype, elements);
+  const DTypeTraits traits = dtype_traits(dtype);
+  const int64_t count = elements / traits.block_elements;
+  // Numbers whose exponent has every bit set are infinite or NaN; chunks are looked at whole, without branches.
+  const auto search = [&](int64_t stride, auto exponent) -> int64_t {
+    using Bits = decltype(exponent);
+    constexpr int64_t kChunk = 1024;
+    for (int64_t begin = 0; begin < count; begin += kChunk) {
+      const int64_t end = std::min(count, begin + kChunk);
+      bool bad = false;
+      for (int64_t i = begin; i < end; ++i) bad |= (load<Bits>(in + i * stride) & exponent) == exponent;
+      for (int64_t i = begin; bad; ++i) {
+        if ((load<Bits>(in + i * stride) & exponent) == exponent) return i * traits.block_elements;
+      }
+    }
+    return -1;
+  };
+  if (dtype == DType::kF32) return search(traits.block_bytes, uint32_t{0x7F800000});
+  if (dtype == DType::kBF16) return search(traits.block_bytes, uint16_t{0x7F80});
+  SLUICE_CHECK(dtype == DType::kF16 || dtype == DType::kQ8_0 || dtype == DType::kQ4_0);
+  return search(traits.block_bytes, uint16_t{0x7C00});  // a block begins with its scale
+}
+
 }  // namespace sluice
