@@ -1,7 +1,7 @@
 // Kernels against the limits of this machine, measured in the same run: read bandwidth for products with few rows of x,
-// multiply-add peak for products with many. Every figure is a median over rounds in which all candidates take turns.
+// the peak of their unit (float32 multiply-add, VNNI for packed int8 and int4) for products with many. Every figure is a median over rounds in which all candidates take turns.
 //
-// bench_kernels [--threads N] [--rounds N] [--megabytes N] [--kernels NAME] [--only gemv|gemm|attention] [--clock
+// bench_kernels [--threads N] [--rounds N] [--megabytes N] [--kernels NAME] [--only gemv|gemm|packed|attention] [--clock
 // wall|cpu]
 //
 // --clock cpu counts one thread's own CPU time: for a machine that others use at the same time.
@@ -14,12 +14,14 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <list>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "kernels/ops.h"
+#include "tensor/packed_matrix.h"
 #include "tensor/quantize.h"
 
 namespace sluice::kernels {
@@ -52,6 +54,19 @@ using Lanes = float __attribute__((vector_size(64), aligned(4)));
 [[gnu::target("avx512f,avx512bw")]] float read_512(const float* data, size_t count) { SLUICE_BODY_READ; }
 [[gnu::target("avx512f,avx512bw")]] float fma_512(int64_t repeats, float seed) { SLUICE_BODY_FMA; }
 #endif
+#if defined(__x86_64__)
+using Words = int32_t __attribute__((vector_size(64), aligned(4)));
+[[gnu::target("avx512f,avx512bw,avx512vnni")]] int32_t dot_512(int64_t repeats) {
+  Words sum[12] = {};
+  const Words a = Words{} + 0x01020304;
+  for (int64_t i = 0; i < repeats; ++i) {
+    _Pragma("GCC unroll 12") for (int j = 0; j < 12; ++j) asm("vpdpbusd %1, %1, %0" : "+v"(sum[j]) : "v"(a));
+  }
+  int32_t total = 0;
+  for (const Words& words : sum) total += words[3];
+  return total;
+}
+#endif
 float read_plain(const float* data, size_t count) { SLUICE_BODY_READ; }
 
 bool wide() {
@@ -77,7 +92,7 @@ double seconds(clockid_t clock, const std::function<void()>& work) {
 struct Candidate {
   std::string name;
   double amount;  // bytes or operations of one call
-  bool arithmetic;
+  enum { kBandwidth, kFma, kVnni } limit;
   std::function<void()> call;
   std::vector<double> rates = {};
 
@@ -125,18 +140,21 @@ class Bench {
     const bool all = options_.only.empty();
     if (all || options_.only == "gemv") add_gemv();
     if (all || options_.only == "gemm") add_gemm();
+    if (all || options_.only == "packed") add_packed();
     if (all || options_.only == "attention") add_attention();
     for (int round = 0; round < options_.rounds; ++round) {
       for (Candidate& candidate : candidates_)
         candidate.rates.push_back(candidate.amount / seconds(options_.clock, candidate.call));
     }
-    const double bandwidth = candidates_[0].median();
-    const double peak = candidates_.size() > 1 && candidates_[1].arithmetic ? candidates_[1].median() : 0;
+    double limits[3] = {};
+    for (Candidate& candidate : candidates_) {  // the first of each kind is the limit itself
+      if (limits[candidate.limit] == 0) limits[candidate.limit] = candidate.median();
+    }
     for (Candidate& candidate : candidates_) {
       const double rate = candidate.median();
-      const double limit = candidate.arithmetic ? peak : bandwidth;
+      const double limit = limits[candidate.limit];
       std::printf("%-44s %8.1f %s  %5.1f %%\n", candidate.name.c_str(), rate / 1e9,
-                  candidate.arithmetic ? "GFLOP/s" : "GB/s   ", limit > 0 ? 100 * rate / limit : 0.0);
+                  candidate.limit == Candidate::kBandwidth ? "GB/s   " : "GOP/s  ", limit > 0 ? 100 * rate / limit : 0.0);
     }
   }
 
@@ -144,7 +162,7 @@ class Bench {
   void add_limits() {
     constexpr size_t kPiece = size_t{1} << 18;  // floats
     const auto pieces = static_cast<int64_t>(memory(DType::kF32).size() / 4 / kPiece);
-    candidates_.push_back({"read bandwidth", static_cast<double>(pieces) * kPiece * 4, false, [this, pieces] {
+    candidates_.push_back({"read bandwidth", static_cast<double>(pieces) * kPiece * 4, Candidate::kBandwidth, [this, pieces] {
                              pool_.parallel_for(pieces, [this](int64_t piece, int) {
                                const float* data =
                                    memory(DType::kF32).as<float>() + static_cast<size_t>(piece) * kPiece;
@@ -157,8 +175,13 @@ class Bench {
 #if defined(__x86_64__)
     if (!wide()) return;
     constexpr int64_t kRepeats = 2'000'000;
-    candidates_.push_back({"multiply-add peak, registers", 2.0 * 16 * 8 * kRepeats * pool_.threads(), true, [this] {
+    candidates_.push_back({"multiply-add peak, registers", 2.0 * 16 * 8 * kRepeats * pool_.threads(), Candidate::kFma, [this] {
                              pool_.parallel_for(pool_.threads(), [](int64_t, int) { sink = fma_512(kRepeats, 0.25f); });
+                           }});
+    if (!__builtin_cpu_supports("avx512vnni")) return;
+    candidates_.push_back({"VNNI peak, registers", 2.0 * 64 * 12 * kRepeats * pool_.threads(), Candidate::kVnni, [this] {
+                             pool_.parallel_for(pool_.threads(),
+                                                [](int64_t, int) { sink = static_cast<float>(dot_512(kRepeats)); });
                            }});
 #endif
   }
@@ -174,7 +197,8 @@ class Bench {
     x_.resize(std::max(x_.size(), static_cast<size_t>(rows * k)), 0.5f);
     out_.resize(std::max(out_.size(), static_cast<size_t>(rows * n)));
     const double amount = arithmetic ? 2.0 * static_cast<double>(rows * n * k) : static_cast<double>(tensor.bytes());
-    candidates_.push_back({name, amount, arithmetic, [this, w, rows] {
+    const auto unit = tensor.dtype == DType::kPacked ? Candidate::kVnni : Candidate::kFma;
+    candidates_.push_back({name, amount, arithmetic ? unit : Candidate::kBandwidth, [this, w, rows] {
                              ops_.matmul(pool_, {.x = x_.data(), .rows = rows, .weight = w, .out = out_.data()});
                            }});
   }
@@ -204,6 +228,46 @@ class Bench {
         add_matmul("gemm " + std::string(dtype_name(dtype)) + " " + std::to_string(rows) + "x" + std::to_string(n) +
                        "x" + std::to_string(k),
                    weight(dtype, n, k), rows, true);
+      }
+    }
+  }
+
+  // A packed [n, k] of one random panel, again and again.
+  Tensor packed(const PackedFormat& format, int64_t n, int64_t k) {
+    packed_.push_back(Buffer(packed_bytes(format, n, k)));
+    Buffer& memory_of = packed_.back();
+    const Tensor tensor = pack_header(format, n, k, memory_of.data());
+    const PackedView view = packed_view(tensor);
+    pack_panels({memory(DType::kF32).data(), DType::kF32, {n, k}}, tensor, 0, 1);
+    auto* panels = const_cast<std::byte*>(view.panels);
+    for (int64_t p = 1; p < view.panel_count(); ++p)
+      std::memcpy(panels + static_cast<size_t>(p) * view.panel_bytes, panels, view.panel_bytes);
+    return tensor;
+  }
+
+  void add_packed() {
+    struct Kind {
+      const char* name;
+      PackedFormat format;
+    };
+    for (const Kind& kind : {Kind{"int8 g32", {.bits = 8, .group = 32}}, Kind{"int8 g128", {.bits = 8, .group = 128}},
+                             Kind{"int4 g32", {.bits = 4, .group = 32}},
+                             Kind{"int4 g32 minima", {.bits = 4, .group = 32, .minima = true}}}) {
+      for (const auto& [n, k] : {std::array<int64_t, 2>{32768, 1024}, {32768, 2048}, {8192, 8192}}) {
+        const Tensor tensor = packed(kind.format, n, k);
+        const std::string shape = " " + std::to_string(n) + "x" + std::to_string(k) + " rows ";
+        for (const int64_t rows : {1, 2, 4, 6, 8, 16, 32}) {
+          add_matmul(std::string("packed gemv ") + kind.name + shape + std::to_string(rows), tensor, rows, false);
+        }
+      }
+      for (const auto& [rows, n, k] : {std::array<int64_t, 3>{32, 4096, 4096},
+                                       {128, 3072, 1024},
+                                       {512, 2048, 2048},
+                                       {512, 8192, 2048},
+                                       {512, 2048, 8192}}) {
+        add_matmul(std::string("packed gemm ") + kind.name + " " + std::to_string(rows) + "x" + std::to_string(n) +
+                       "x" + std::to_string(k),
+                   packed(kind.format, n, k), rows, true);
       }
     }
   }
@@ -249,7 +313,7 @@ class Bench {
       rows->push_back({s * step.rows, step.rows, step.context, blocks->data() + s * table});
     x_.resize(std::max(x_.size(), static_cast<size_t>(width * step.rows * step.sequences)), 0.5f);
     out_.resize(std::max(out_.size(), x_.size()));
-    candidates_.push_back({name, amount, arithmetic, [this, blocks, rows, layer, heads, width] {
+    candidates_.push_back({name, amount, arithmetic ? Candidate::kFma : Candidate::kBandwidth, [this, blocks, rows, layer, heads, width] {
                              ops_.attention(pool_, {.q = x_.data(),
                                                     .q_stride = width,
                                                     .out = out_.data(),
@@ -264,6 +328,7 @@ class Bench {
   ThreadPool pool_;
   const Ops& ops_;
   Buffer memory_[5];  // of every type: copies of one random row, so that no value is strange
+  std::list<Buffer> packed_;
   std::vector<float> x_;
   std::vector<float> out_;
   std::vector<std::unique_ptr<Tensor>> tensors_;

@@ -2,7 +2,8 @@
 // The whole vocabulary of computation. A table of functions per implementation: `ref` (plain C++, the oracle), one per
 // CPU instruction set, later CUDA. The model calls nothing else, so a new device is a new table.
 //
-// Activations are float32, row-major, contiguous. Weights keep their stored type and are widened in registers.
+// Activations are float32, row-major, contiguous. Weights keep their stored type and are widened in registers, or are
+// packed (tensor/packed_matrix.h): then the format decides the arithmetic, which is that of cpu/packed.h.
 // Every function may use the whole pool and returns when the result is there. No function allocates (scratch comes from
 // the table's own per-thread buffers, sized once) or fails: the model has checked shapes and types when it was loaded.
 //
@@ -37,7 +38,7 @@ struct NormArgs {
 struct MatmulArgs {
   const float* x;  // [rows, K]
   int64_t rows;
-  const Tensor* weight;         // [N, K], f32 f16 bf16 q8_0 q4_0
+  const Tensor* weight;         // [N, K], f32 f16 bf16 q8_0 q4_0, or packed
   const float* bias = nullptr;  // [N] or null
   float* out;                   // [rows, N]
   bool accumulate = false;      // out += instead of out =
@@ -107,12 +108,16 @@ struct GatedActivationArgs {
 };
 
 struct Ops {
-  std::string_view name;  // "ref", "avx2", "avx512"
+  std::string_view name;  // "ref", "avx2", "avx512", "avx512vnni"
+  bool fast_int8;         // packed int8 and int4 weights are multiplied faster than any other kind
 
   // out[i] = scale · table[ids[i]]; table [vocab, columns] of any weight type, out [ids, columns].
   void (*embed)(ThreadPool& pool, const Tensor& table, std::span<const int32_t> ids, float scale, float* out);
   void (*rms_norm)(ThreadPool& pool, const NormArgs& args);
   void (*matmul)(ThreadPool& pool, const MatmulArgs& args);
+  // The same for several weights that meet the same x (one x, one row count): it is read and, for packed weights, coded
+  // once, and all share one parallel loop.
+  void (*matmul_many)(ThreadPool& pool, std::span<const MatmulArgs> all);
   void (*rope)(ThreadPool& pool, const RopeArgs& args);
   void (*kv_write)(ThreadPool& pool, const KvWriteArgs& args);
   void (*attention)(ThreadPool& pool, const AttentionArgs& args);

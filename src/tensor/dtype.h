@@ -31,6 +31,7 @@ enum class DType : uint8_t {
   kQ6_K,
   kIQ4_NL,
   kIQ4_XS,
+  kPacked,  // a matrix in the kernels' own layout, with a header that describes it (packed_matrix.h); has no rows
 };
 
 struct DTypeTraits {
@@ -79,6 +80,8 @@ constexpr DTypeTraits dtype_traits(DType dtype) {
       return {"iq4_nl", 32, 18};
     case DType::kIQ4_XS:
       return {"iq4_xs", 256, 136};
+    case DType::kPacked:
+      return {"packed", 1, 1};
   }
   return {"?", 1, 1};
 }
@@ -86,7 +89,7 @@ constexpr DTypeTraits dtype_traits(DType dtype) {
 constexpr std::string_view dtype_name(DType dtype) { return dtype_traits(dtype).name; }
 constexpr bool is_quantized(DType dtype) { return dtype_traits(dtype).block_elements > 1; }
 // Whether kernels/ multiplies by a matrix of this type as it is stored.
-constexpr bool has_kernels(DType dtype) { return dtype <= DType::kQ4_0; }
+constexpr bool has_kernels(DType dtype) { return dtype <= DType::kQ4_0 || dtype == DType::kPacked; }
 // Bytes of a row of `elements`, which must be a multiple of the block.
 constexpr size_t row_bytes(DType dtype, int64_t elements) {
   return static_cast<size_t>(elements) / static_cast<size_t>(dtype_traits(dtype).block_elements) *

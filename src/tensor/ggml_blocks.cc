@@ -68,13 +68,11 @@ void load_five_bits(const std::byte* in, int (&values)[kBlock]) {
   }
 }
 
-constexpr float kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
-
 void dequantize_iq4(const std::byte* in, float scale, float* out) {
   for (int j = 0; j < kHalf; ++j) {
     const unsigned pair = byte_at(in, j);
-    out[j] = scale * kIq4Values[pair & 15];
-    out[j + kHalf] = scale * kIq4Values[pair >> 4];
+    out[j] = scale * static_cast<float>(kIq4Values[pair & 15]);
+    out[j + kHalf] = scale * static_cast<float>(kIq4Values[pair >> 4]);
   }
 }
 
@@ -113,17 +111,19 @@ void dequantize_iq4_nl(const std::byte* in, float* out, int64_t elements) {
   for (int64_t i = 0; i < elements; i += kBlock, in += 2 + kHalf) dequantize_iq4(in + 2, load_half(in), out + i);
 }
 
+int iq4_xs_scale(const std::byte* block, int sub) {
+  const unsigned high = load<uint16_t>(block + 2);
+  const unsigned low = byte_at(block, 4 + sub / 2) >> (4 * (sub % 2)) & 15;
+  return static_cast<int>(low | (high >> (2 * sub) & 3) << 4) - 32;
+}
+
 // f16 scale, u16 with the upper two bits of eight sub-scales, 4 bytes with their lower four, then 8 × 16 bytes of
 // nibbles.
 void dequantize_iq4_xs(const std::byte* in, float* out, int64_t elements) {
   for (int64_t i = 0; i < elements; i += 256, in += 136) {
     const float scale = load_half(in);
-    const unsigned high = load<uint16_t>(in + 2);
-    for (int sub = 0; sub < 8; ++sub) {
-      const unsigned low = byte_at(in, 4 + sub / 2) >> (4 * (sub % 2)) & 15;
-      const int sub_scale = static_cast<int>(low | (high >> (2 * sub) & 3) << 4) - 32;
-      dequantize_iq4(in + 8 + 16 * sub, scale * static_cast<float>(sub_scale), out + i + 32 * sub);
-    }
+    for (int sub = 0; sub < 8; ++sub)
+      dequantize_iq4(in + 8 + 16 * sub, scale * static_cast<float>(iq4_xs_scale(in, sub)), out + i + 32 * sub);
   }
 }
 

@@ -8,6 +8,17 @@
 
 namespace sluice::ggml_blocks {
 
+// The values of IQ4 codes.
+constexpr int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+
+// Sub-block scales: of Q4_K and Q5_K from their 12 packed bytes, of Q3_K from its 12, of IQ4_XS from its block.
+struct ScaleAndLeast {
+  float scale, least;
+};
+ScaleAndLeast k_scale(const std::byte* packed, int sub);
+float q3_k_scale(const std::byte* packed, int sub);
+int iq4_xs_scale(const std::byte* block, int sub);
+
 void dequantize_q4_1(const std::byte* in, float* out, int64_t elements);
 void dequantize_q5_0(const std::byte* in, float* out, int64_t elements);
 void dequantize_q5_1(const std::byte* in, float* out, int64_t elements);

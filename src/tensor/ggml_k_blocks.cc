@@ -18,25 +18,22 @@ float load_half(const std::byte* in) {
   return f16_to_f32(bits);
 }
 
-struct ScaleAndLeast {
-  float scale, least;
-};
-// Sub-block `j` of Q4_K and Q5_K: 6-bit scales and minima packed into 12 bytes.
-ScaleAndLeast unpack_scale(const std::byte* packed, int j) {
+}  // namespace
+
+// 6-bit scales and minima packed into 12 bytes.
+ScaleAndLeast k_scale(const std::byte* packed, int j) {
   if (j < 4) return {static_cast<float>(byte_at(packed, j) & 63), static_cast<float>(byte_at(packed, j + 4) & 63)};
   const unsigned low = byte_at(packed, j + 4);
   return {static_cast<float>((low & 15) | (byte_at(packed, j - 4) >> 6) << 4),
           static_cast<float>((low >> 4) | (byte_at(packed, j) >> 6) << 4)};
 }
 
-// Sub-block `j` of Q3_K: 6-bit signed scales, low nibbles in 8 bytes, the two upper bits in 4.
-float unpack_q3_scale(const std::byte* packed, int j) {
+// 6-bit signed scales: low nibbles in 8 bytes, the two upper bits in 4.
+float q3_k_scale(const std::byte* packed, int j) {
   const unsigned low = j < 8 ? byte_at(packed, j) & 15 : byte_at(packed, j - 8) >> 4;
   const unsigned high = byte_at(packed, 8 + j % 4) >> (2 * (j / 4)) & 3;
   return static_cast<float>(static_cast<int>(low | high << 4) - 32);
 }
-
-}  // namespace
 
 // scales[16], quants[64], f16 scale, f16 minimum
 void dequantize_q2_k(const std::byte* in, float* out, int64_t elements) {
@@ -58,7 +55,7 @@ void dequantize_q3_k(const std::byte* in, float* out, int64_t elements) {
       const unsigned low = byte_at(in, 32 + e / 128 * 32 + e % 32) >> (2 * (e / 32 % 4)) & 3;
       const bool high = (byte_at(in, e % 32) >> (e / 32) & 1) != 0;
       const int q = static_cast<int>(low) - (high ? 0 : 4);
-      out[i + e] = scale * unpack_q3_scale(in + 96, e / 16) * static_cast<float>(q);
+      out[i + e] = scale * q3_k_scale(in + 96, e / 16) * static_cast<float>(q);
     }
   }
 }
@@ -68,7 +65,7 @@ void dequantize_q4_k(const std::byte* in, float* out, int64_t elements) {
   for (int64_t i = 0; i < elements; i += kSuper, in += 144) {
     const float scale = load_half(in), least = load_half(in + 2);
     for (int sub = 0; sub < 8; ++sub) {
-      const ScaleAndLeast own = unpack_scale(in + 4, sub);
+      const ScaleAndLeast own = k_scale(in + 4, sub);
       const float sub_scale = scale * own.scale, sub_least = least * own.least;
       for (int l = 0; l < 32; ++l) {
         const unsigned q = byte_at(in, 16 + sub / 2 * 32 + l) >> (4 * (sub % 2)) & 15;
@@ -83,7 +80,7 @@ void dequantize_q5_k(const std::byte* in, float* out, int64_t elements) {
   for (int64_t i = 0; i < elements; i += kSuper, in += 176) {
     const float scale = load_half(in), least = load_half(in + 2);
     for (int sub = 0; sub < 8; ++sub) {
-      const ScaleAndLeast own = unpack_scale(in + 4, sub);
+      const ScaleAndLeast own = k_scale(in + 4, sub);
       const float sub_scale = scale * own.scale, sub_least = least * own.least;
       for (int l = 0; l < 32; ++l) {
         const unsigned low = byte_at(in, 48 + sub / 2 * 32 + l) >> (4 * (sub % 2)) & 15;

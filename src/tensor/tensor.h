@@ -46,11 +46,17 @@ struct Tensor {
   DType dtype = DType::kF32;
   Shape shape;
 
-  size_t bytes() const { return static_cast<size_t>(shape.rows()) * row_bytes(dtype, shape.columns()); }
+  size_t bytes() const {
+    if (dtype == DType::kPacked) return packed_tensor_bytes();
+    return static_cast<size_t>(shape.rows()) * row_bytes(dtype, shape.columns());
+  }
   const std::byte* row(int64_t index) const {
     return data + static_cast<size_t>(index) * row_bytes(dtype, shape.columns());
   }
   explicit operator bool() const { return data != nullptr; }
+
+ private:
+  size_t packed_tensor_bytes() const;
 };
 
 // Uninitialised bytes, aligned to 64 (a cache line, a zmm register). Large ones are aligned to 2 MiB and offered huge

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/cpu/packed.h"
 #include "kernels/ops.h"
 
 namespace sluice::kernels {
@@ -77,6 +78,9 @@ struct CpuKernels {
   // Widens panels of weights into scratch: for many rows, at the speed of arithmetic. Same bits as matmul_direct.
   // k ≤ kPanelDepthMax.
   void (*matmul_panel)(const MatmulShare& share);
+  // packed.h: rows of x as codes, and the products of codes.
+  void (*code_rows)(const CodeShare& share);
+  void (*matmul_packed)(const PackedShare& share);
   void (*attention)(const AttentionShare& share);
   // Joins one query's segments, partials + segment · stride, into the first and writes its output.
   void (*join_segments)(float* partials, size_t stride, int segments, float* out, int head_dim);

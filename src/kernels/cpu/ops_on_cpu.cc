@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/scratch.h"
+#include "tensor/packed_matrix.h"
 
 namespace sluice::kernels::on_cpu {
 namespace {
@@ -184,6 +185,17 @@ void attention_by_segments(const CpuKernels& kernels, ThreadPool& pool, const At
 void embed(const CpuKernels& kernels, ThreadPool& pool, const Tensor& table, std::span<const int32_t> ids, float scale,
            float* out) {
   const int64_t columns = table.shape.columns();
+  if (table.dtype == DType::kPacked) {
+    const PackedView view = packed_view(table);
+    for_pieces(pool, static_cast<int64_t>(ids.size()), columns, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        float* row = out + i * columns;
+        unpack_row(view, ids[static_cast<size_t>(i)], row);
+        for (int64_t c = 0; c < columns; ++c) row[c] *= scale;
+      }
+    });
+    return;
+  }
   for_pieces(pool, static_cast<int64_t>(ids.size()), columns, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       kernels.read_row(table.dtype, table.row(ids[static_cast<size_t>(i)]), scale, out + i * columns, columns);
@@ -197,6 +209,7 @@ void rms_norm(const CpuKernels& kernels, ThreadPool& pool, const NormArgs& args)
 
 void matmul(const CpuKernels& kernels, ThreadPool& pool, const MatmulArgs& args) {
   const Tensor& weight = *args.weight;
+  if (weight.dtype == DType::kPacked) return matmul_packed(kernels, pool, {&args, 1});
   MatmulShare whole = {};
   whole.args = &args;
   whole.weight = weight.data;
@@ -215,6 +228,12 @@ void matmul(const CpuKernels& kernels, ThreadPool& pool, const MatmulArgs& args)
     return kernels.matmul_panel(whole);
   }
   return direct ? matmul_by_columns(kernels, pool, whole) : matmul_by_panels(kernels, pool, whole);
+}
+
+void matmul_many(const CpuKernels& kernels, ThreadPool& pool, std::span<const MatmulArgs> all) {
+  const auto packed = [](const MatmulArgs& args) { return args.weight->dtype == DType::kPacked; };
+  if (std::ranges::all_of(all, packed)) return matmul_packed(kernels, pool, all);
+  for (const MatmulArgs& args : all) matmul(kernels, pool, args);
 }
 
 void rope(const CpuKernels& kernels, ThreadPool& pool, const RopeArgs& args) {

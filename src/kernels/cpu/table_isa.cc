@@ -8,6 +8,8 @@ extern const CpuKernels kKernels;
 constexpr CpuKernels kKernels = {
     .matmul_direct = matmul_direct,
     .matmul_panel = matmul_panel,
+    .code_rows = code_rows,
+    .matmul_packed = matmul_packed,
     .attention = attention,
     .join_segments = join_segments,
     .rms_norm = rms_norm,

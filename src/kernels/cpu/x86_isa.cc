@@ -13,10 +13,15 @@ namespace avx512 {
 extern const CpuKernels kKernels;
 }
 
+namespace avx512vnni {
+extern const CpuKernels kKernels;
+}
+
 namespace {
 
-constexpr Ops kAvx2 = OpsOnCpu<avx2::kKernels>::table("avx2");
-constexpr Ops kAvx512 = OpsOnCpu<avx512::kKernels>::table("avx512");
+constexpr Ops kAvx2 = OpsOnCpu<avx2::kKernels>::table("avx2", false);
+constexpr Ops kAvx512 = OpsOnCpu<avx512::kKernels>::table("avx512", false);
+constexpr Ops kAvx512Vnni = OpsOnCpu<avx512vnni::kKernels>::table("avx512vnni", true);
 
 // __builtin_cpu_supports also asks whether the operating system saves the registers.
 bool has_avx2() {
@@ -27,11 +32,14 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
+bool has_avx512vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
+
 }  // namespace
 
 void append_cpu_ops(std::vector<const Ops*>& tables) {
   if (has_avx2()) tables.push_back(&kAvx2);
   if (has_avx512()) tables.push_back(&kAvx512);
+  if (has_avx512vnni()) tables.push_back(&kAvx512Vnni);
 }
 
 }  // namespace sluice::kernels

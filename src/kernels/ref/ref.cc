@@ -5,7 +5,7 @@
 #include <limits>
 #include <vector>
 
-#include "kernels/ops.h"
+#include "kernels/ref/packed.h"
 #include "tensor/quantize.h"
 
 namespace sluice::kernels {
@@ -34,7 +34,11 @@ void embed(ThreadPool& pool, const Tensor& table, std::span<const int32_t> ids, 
   const int64_t columns = table.shape.columns();
   pool.parallel_for(static_cast<int64_t>(ids.size()), [&](int64_t i, int) {
     float* row = out + i * columns;
-    dequantize_row(table.dtype, table.row(ids[static_cast<size_t>(i)]), row, columns);
+    if (table.dtype == DType::kPacked) {
+      unpack_row(packed_view(table), ids[static_cast<size_t>(i)], row);
+    } else {
+      dequantize_row(table.dtype, table.row(ids[static_cast<size_t>(i)]), row, columns);
+    }
     for (int64_t c = 0; c < columns; ++c) row[c] *= scale;
   });
 }
@@ -53,6 +57,7 @@ void rms_norm(ThreadPool& pool, const NormArgs& args) {
 }
 
 void matmul(ThreadPool& pool, const MatmulArgs& args) {
+  if (args.weight->dtype == DType::kPacked) return ref::matmul_packed(pool, args);
   const int64_t k_size = args.weight->shape.columns();
   const int64_t n_size = args.weight->shape.rows();
   pool.parallel_for(n_size, [&](int64_t n, int) {
@@ -66,6 +71,10 @@ void matmul(ThreadPool& pool, const MatmulArgs& args) {
       out = static_cast<float>(args.accumulate ? out + sum : sum);
     }
   });
+}
+
+void matmul_many(ThreadPool& pool, std::span<const MatmulArgs> all) {
+  for (const MatmulArgs& args : all) matmul(pool, args);
 }
 
 void rope(ThreadPool& pool, const RopeArgs& args) {
@@ -172,9 +181,11 @@ void softcap(ThreadPool&, float* x, float cap, int64_t count) {
 const Ops& reference_ops() {
   static constexpr Ops kOps = {
       .name = "ref",
+      .fast_int8 = false,
       .embed = embed,
       .rms_norm = rms_norm,
       .matmul = matmul,
+      .matmul_many = matmul_many,
       .rope = rope,
       .kv_write = kv_write,
       .attention = attention,

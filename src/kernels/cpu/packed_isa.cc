@@ -1,0 +1,268 @@
+// Integer products with packed weights: packed.h says what they are.
+
+#include "kernels/cpu/packed.h"
+
+#include "kernels/cpu/int_lanes.h"
+#include "kernels/cpu/shares.h"
+
+namespace sluice::kernels::SLUICE_ISA {
+namespace {
+
+constexpr int kLineBytes = 64;
+constexpr int kTileRows = kWidth == 16 ? 6 : 2;
+constexpr int kTilePanels = kWidth == 16 ? 2 : 1;
+constexpr int kUnit = 16;  // elements of k between two looks at a group's end
+
+// What the next pass will read is called for while this one multiplies.
+struct Ahead {
+  const std::byte* from;  // null: nothing
+  int lines;              // for every activation group and panel
+};
+
+struct Place {
+  const std::byte* panel;  // the first of the tile's panels
+  int64_t row;
+  int64_t k_begin;  // a multiple of kActivationGroup
+  int64_t k_end;
+  float* sums;  // [rows of the tile, panels of the tile, 16]
+};
+
+// Sixteen elements of k: dot[r][c] += Σ code(w) · code(x).
+template <int kBits, int kRows, int kPanels>
+SLUICE_INLINE void multiply_unit(const std::byte* const w[kPanels], const int8_t* x, int64_t stride,
+                                 I dot[kRows][kPanels][kParts]) {
+  constexpr int kLines = kUnit * kBits / 32;
+#pragma GCC unroll 4
+  for (int line = 0; line < kLines; ++line) {
+    constexpr int kHalves = kBits == 4 ? 2 : 1;
+    Codes codes[kHalves][kPanels];
+#pragma GCC unroll 4
+    for (int c = 0; c < kPanels; ++c) {
+      if constexpr (kBits == 4) {
+        load_nibbles(w[c] + line * kLineBytes, codes[0][c], codes[kHalves - 1][c]);
+      } else {
+        codes[0][c] = load_codes(w[c] + line * kLineBytes);
+      }
+    }
+#pragma GCC unroll 2
+    for (int half = 0; half < kHalves; ++half) {
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) {
+        const Four four = broadcast_four(x + r * stride + (line * kHalves + half) * 4);
+#pragma GCC unroll 4
+        for (int c = 0; c < kPanels; ++c) add_products(dot[r][c], codes[half][c], four);
+      }
+    }
+  }
+}
+
+template <int kBits, bool kMinima, int kRows, int kPanels>
+SLUICE_INLINE void multiply_tile(const PackedShare& s, const Place& at, bool first, Ahead ahead) {
+  constexpr int kScaleBytes = (kMinima ? 2 : 1) * kLanes * 2;
+  F sum[kRows][kPanels][kParts];
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kPanels * kParts; ++i)
+      sum[r][i / kParts][i % kParts] = first ? zero() : load(at.sums + r * kPanels * kLanes + i * kWidth);
+  }
+  const std::byte* w[kPanels];
+  const std::byte* scales[kPanels];
+  int64_t group = at.k_begin / s.group;
+#pragma GCC unroll 4
+  for (int c = 0; c < kPanels; ++c) {
+    const std::byte* panel = at.panel + static_cast<size_t>(c) * s.panel_bytes;
+    w[c] = panel + at.k_begin * kLanes * kBits / 8;
+    scales[c] = panel + s.scale_offset + group * kScaleBytes;
+  }
+  const int8_t* x = s.x.codes + at.row * s.x.stride + at.k_begin;
+  const float* x_scales = s.x.scales + at.row * s.x.scale_stride + at.k_begin / kActivationGroup;
+  const int32_t* x_sums = s.x.sums + at.row * s.x.sum_stride + group;
+
+  for (int64_t k = at.k_begin; k < at.k_end; k += kActivationGroup, ++x_scales) {
+    const int64_t activation_end = k + kActivationGroup < at.k_end ? k + kActivationGroup : at.k_end;
+    for (int line = 0; line < ahead.lines; ++line, ahead.from += kLineBytes) {
+#pragma GCC unroll 4
+      for (int c = 0; c < kPanels; ++c) prefetch_later(ahead.from + static_cast<size_t>(c) * s.panel_bytes);
+    }
+    F inner[kRows][kPanels][kParts] = {};
+    for (int64_t g = k; g < activation_end; ++x_sums) {
+      const int64_t group_end = g + s.group < activation_end ? g + s.group : activation_end;
+      I dot[kRows][kPanels][kParts];
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) {
+        const I start = kMinima ? int_zero() : int_set1(x_sums[r * s.x.sum_stride]);
+#pragma GCC unroll 8
+        for (int i = 0; i < kPanels * kParts; ++i) dot[r][i / kParts][i % kParts] = start;
+      }
+      for (; g < group_end; g += kUnit, x += kUnit) {
+        multiply_unit<kBits, kRows, kPanels>(w, x, s.x.stride, dot);
+#pragma GCC unroll 4
+        for (int c = 0; c < kPanels; ++c) w[c] += kUnit * kLanes * kBits / 8;
+      }
+#pragma GCC unroll 8
+      for (int i = 0; i < kPanels * kParts; ++i) {
+        const int c = i / kParts;
+        const int p = i % kParts;
+        const F scale = load_f16(scales[c] + p * kWidth * 2);
+        const F minimum = kMinima ? load_f16(scales[c] + kLanes * 2 + p * kWidth * 2) : zero();
+#pragma GCC unroll 8
+        for (int r = 0; r < kRows; ++r) {
+          inner[r][c][p] = fma(scale, to_float(dot[r][c][p]), inner[r][c][p]);
+          if constexpr (kMinima) {
+            const F codes = as_float(int_set1(x_sums[r * s.x.sum_stride]));
+            inner[r][c][p] = fma(minimum, codes, inner[r][c][p]);
+          }
+        }
+      }
+#pragma GCC unroll 4
+      for (int c = 0; c < kPanels; ++c) scales[c] += kScaleBytes;
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const F scale = set1(x_scales[r * s.x.scale_stride]);
+#pragma GCC unroll 8
+      for (int i = 0; i < kPanels * kParts; ++i)
+        sum[r][i / kParts][i % kParts] = fma(scale, inner[r][i / kParts][i % kParts], sum[r][i / kParts][i % kParts]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kPanels * kParts; ++i)
+      store(at.sums + r * kPanels * kLanes + i * kWidth, sum[r][i / kParts][i % kParts]);
+  }
+}
+
+// out[row, 16·panel …] from sixteen sums.
+SLUICE_INLINE void finish(const PackedShare& s, int64_t row, int64_t panel, const float* sums) {
+  const int64_t n = panel * kLanes;
+  float* out = s.out + row * s.n + n;
+  const F factor = set1(s.factor);
+  for (int p = 0; p < kParts; ++p) {
+    const int64_t count = clamp_lanes(s.n - n - p * kWidth);
+    F value = mul(load(sums + p * kWidth), factor);
+    if (s.bias != nullptr) value = add(value, load_first(s.bias + n + p * kWidth, count));
+    if (s.accumulate) value = add(load_first(out + p * kWidth, count), value);
+    store_first(out + p * kWidth, value, count);
+  }
+}
+
+template <int kBits, bool kMinima, int kPanels>
+void multiply_rows(int rows, const PackedShare& s, const Place& at, bool first, const Ahead& ahead) {
+  switch (rows) {
+    case 1:
+      return multiply_tile<kBits, kMinima, 1, kPanels>(s, at, first, ahead);
+    case 2:
+      return multiply_tile<kBits, kMinima, 2, kPanels>(s, at, first, ahead);
+#if defined(__AVX512F__)
+    case 3:
+      return multiply_tile<kBits, kMinima, 3, kPanels>(s, at, first, ahead);
+    case 4:
+      return multiply_tile<kBits, kMinima, 4, kPanels>(s, at, first, ahead);
+    case 5:
+      return multiply_tile<kBits, kMinima, 5, kPanels>(s, at, first, ahead);
+    case 6:
+      return multiply_tile<kBits, kMinima, 6, kPanels>(s, at, first, ahead);
+#endif
+    default:
+      return;
+  }
+}
+
+SLUICE_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+template <int kPanels>
+SLUICE_INLINE void finish_tile(const PackedShare& s, int64_t row, int64_t rows, int64_t panel, const float* sums) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int c = 0; c < kPanels; ++c) finish(s, row + r, panel + c, sums + (r * kPanels + c) * kLanes);
+  }
+}
+
+// kPanels panels from `panel` times all rows of the share.
+template <int kBits, bool kMinima, int kPanels>
+void multiply_panels(const PackedShare& s, int64_t panel) {
+  const std::byte* const bytes = s.panels + static_cast<size_t>(panel) * s.panel_bytes;
+  const int64_t rows = s.row_end - s.row_begin;
+  const int64_t tiles = (rows + kTileRows - 1) / kTileRows;
+  const int64_t block = tiles == 1 ? s.depth : kPackedBlock;
+  constexpr int kGroupLines = kActivationGroup * kLanes * kBits / 8 / kLineBytes;
+  for (int64_t k = 0; k < s.depth; k += block) {
+    const int64_t k_end = least(k + block, s.depth);
+    const bool last = k_end == s.depth;
+    Ahead ahead = {nullptr, 0};
+    if (tiles > 1) {
+      // The next block of these panels, or the first of the next ones.
+      const std::byte* next = last ? bytes + kPanels * s.panel_bytes : bytes + k_end * kLanes * kBits / 8;
+      const bool any = !last || panel + 2 * kPanels <= s.panel_end;
+      ahead = {any ? next : nullptr, any ? static_cast<int>((kGroupLines + tiles - 1) / tiles) : 0};
+    }
+    for (int64_t row = 0; row < rows; row += kTileRows) {
+      const int64_t count = least(kTileRows, rows - row);
+      float* sums = s.scratch + row * kPanels * kLanes;
+      const Place at = {bytes, s.row_begin + row, k, k_end, sums};
+      multiply_rows<kBits, kMinima, kPanels>(static_cast<int>(count), s, at, k == 0, ahead);
+      if (ahead.lines > 0) ahead.from += static_cast<size_t>(ahead.lines) * kLineBytes * ((k_end - k) / kActivationGroup);
+      if (last) finish_tile<kPanels>(s, s.row_begin + row, count, panel, sums);
+    }
+  }
+}
+
+template <int kBits, bool kMinima>
+void multiply_all(const PackedShare& s) {
+  int64_t panel = s.panel_begin;
+  for (; panel + kTilePanels <= s.panel_end; panel += kTilePanels) multiply_panels<kBits, kMinima, kTilePanels>(s, panel);
+  if constexpr (kTilePanels > 1) {
+    for (; panel < s.panel_end; ++panel) multiply_panels<kBits, kMinima, 1>(s, panel);
+  }
+}
+
+// The codes of one activation group, which starts at x; elements from `count` on are 0.
+SLUICE_INLINE float code_group(const float* x, int64_t count, int64_t padded, int8_t* codes) {
+  I largest = int_zero();
+  for (int64_t i = 0; i < count; i += kWidth)
+    largest = int_max(largest, magnitude_bits(load_first(x + i, clamp_lanes(count - i))));
+  const int32_t bits = int_max_of_lanes(largest);
+  float most;
+  __builtin_memcpy(&most, &bits, sizeof most);
+  float scale = most / 127.0f;
+  float inverse = 1.0f / scale;
+  if (bits >= 0x7F800000 || most < kActivationLeast) {
+    scale = bits >= 0x7F800000 ? __builtin_nanf("") : 0.0f;
+    for (int64_t i = 0; i < padded; ++i) codes[i] = 0;
+    return scale;
+  }
+  const F factor = set1(inverse);
+  for (int64_t i = 0; i < padded; i += kWidth)
+    store_bytes(codes + i, to_int(mul(load_first(x + i, clamp_lanes(count - i)), factor)));
+  return scale;
+}
+
+}  // namespace
+
+void code_rows(const CodeShare& s) {
+  for (int64_t row = s.row_begin; row < s.row_end; ++row) {
+    const float* x = s.x + row * s.k;
+    int8_t* codes = s.out.codes + row * s.out.stride;
+    float* scales = s.out.scales + row * s.out.scale_stride;
+    for (int64_t k = 0; k < s.depth; k += kActivationGroup) {
+      const int64_t count = least(s.k - k, kActivationGroup);
+      *scales++ = code_group(x + k, count < 0 ? 0 : count, least(kActivationGroup, s.depth - k), codes + k);
+    }
+    int32_t* sums = s.out.sums + row * s.out.sum_stride;
+    for (int64_t k = 0; k < s.depth; k += s.group) {
+      const int32_t sum = sum_of_bytes(codes + k, static_cast<int>(least(s.group, s.depth - k)));
+      const float real = static_cast<float>(sum);
+      int32_t entry = -s.offset * sum;
+      if (s.offset == 0) __builtin_memcpy(&entry, &real, sizeof entry);
+      *sums++ = entry;
+    }
+  }
+}
+
+void matmul_packed(const PackedShare& s) {
+  if (s.bits == 4) return s.minima ? multiply_all<4, true>(s) : multiply_all<4, false>(s);
+  return s.minima ? multiply_all<8, true>(s) : multiply_all<8, false>(s);
+}
+
+}  // namespace sluice::kernels::SLUICE_ISA

@@ -1,0 +1,148 @@
+// Products with packed weights on a pool: rows are coded once for all matrices they meet, then panels are shared out.
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/cpu/ops_on_cpu.h"
+#include "kernels/cpu/scratch.h"
+#include "tensor/packed_matrix.h"
+
+namespace sluice::kernels::on_cpu {
+namespace {
+
+constexpr int64_t kSharesPerThread = 4;
+constexpr int64_t kShareBytes = 256 * 1024;       // of weights that a share reads when there are few rows
+constexpr int64_t kSerialProducts = 256 * 1024;   // multiply-adds that are done before another thread has heard of them
+constexpr int64_t kSerialCodes = 16 * 1024;       // the same for elements to code
+constexpr int64_t kRowsPerShareLeast = 48;
+constexpr int64_t kPanelsPerShare = 4;            // a share begins at a multiple of it
+constexpr int64_t kSkew = 64;                     // bytes between coded rows, so that they do not meet in one cache set
+
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
+
+// Whether the rows coded for one matrix serve the other too.
+bool same_codes(const PackedView& a, const PackedView& b) {
+  return a.depth == b.depth && a.format.group == b.format.group && a.format.offset() == b.format.offset();
+}
+
+CodeShare code_share(const MatmulArgs& args, const PackedView& view) {
+  CodeShare share = {};
+  share.x = args.x;
+  share.k = view.k;
+  share.depth = view.depth;
+  share.group = view.format.group;
+  share.offset = view.format.offset();
+  share.row_end = args.rows;
+  CodedRows& out = share.out;
+  out.stride = view.depth + kSkew;
+  out.scale_stride = round_up(divide_up(view.depth, kActivationGroup), 16);
+  out.sum_stride = round_up(view.groups, 16);
+  const int64_t words = args.rows * (out.stride / 4 + out.scale_stride + out.sum_stride);
+  float* memory = shared_scratch(static_cast<size_t>(words));
+  out.codes = reinterpret_cast<int8_t*>(memory);
+  out.scales = memory + args.rows * out.stride / 4;
+  out.sums = reinterpret_cast<int32_t*>(out.scales + args.rows * out.scale_stride);
+  return share;
+}
+
+CodedRows code(const CpuKernels& kernels, ThreadPool& pool, const MatmulArgs& args, const PackedView& view) {
+  const CodeShare whole = code_share(args, view);
+  if (pool.threads() == 1 || args.rows * view.k < kSerialCodes) {
+    kernels.code_rows(whole);
+    return whole.out;
+  }
+  const int64_t step = std::max<int64_t>(1, divide_up(args.rows, kSharesPerThread * pool.threads()));
+  pool.parallel_for(divide_up(args.rows, step), [&](int64_t task, int) {
+    CodeShare share = whole;
+    share.row_begin = task * step;
+    share.row_end = std::min(args.rows, share.row_begin + step);
+    kernels.code_rows(share);
+  });
+  return whole.out;
+}
+
+PackedShare packed_share(const MatmulArgs& args, const PackedView& view, const CodedRows& x) {
+  PackedShare share = {};
+  share.panels = view.panels;
+  share.panel_bytes = view.panel_bytes;
+  share.scale_offset = view.scale_offset;
+  share.bits = view.format.bits;
+  share.group = view.format.group;
+  share.minima = view.format.minima;
+  share.factor = view.factor;
+  share.n = view.n;
+  share.depth = view.depth;
+  share.x = x;
+  share.bias = args.bias;
+  share.out = args.out;
+  share.accumulate = args.accumulate;
+  share.row_end = args.rows;
+  share.panel_end = view.panel_count();
+  return share;
+}
+
+// How the matrices of one call are cut: tasks of `panels` panels by `rows` rows.
+struct Cut {
+  int64_t panels;
+  int64_t rows;
+};
+Cut cut(const ThreadPool& pool, const MatmulArgs& args, const PackedView& view, int64_t panels_in_all) {
+  const int64_t wanted = kSharesPerThread * pool.threads();
+  const int64_t streaming = std::max<int64_t>(1, kShareBytes / static_cast<int64_t>(view.panel_bytes));
+  const int64_t balanced = std::max<int64_t>(1, panels_in_all / wanted);
+  const int64_t most = args.rows > kRowsPerShareLeast ? kPanelsPerShare : streaming;
+  const int64_t panels = round_up(std::min(balanced, most), 2);
+  const int64_t pieces = divide_up(panels_in_all, panels);
+  const int64_t row_pieces = std::clamp<int64_t>(divide_up(wanted, pieces), 1, divide_up(args.rows, kRowsPerShareLeast));
+  return {panels, round_up(divide_up(args.rows, row_pieces), 6)};
+}
+
+// All products of `all` meet the same coded rows.
+void multiply(const CpuKernels& kernels, ThreadPool& pool, std::span<const MatmulArgs> all, const CodedRows& x) {
+  int64_t panels = 0, products = 0;
+  for (const MatmulArgs& args : all) {
+    const PackedView view = packed_view(*args.weight);
+    panels += view.panel_count();
+    products += args.rows * view.n * view.k;
+  }
+  const int64_t rows = all.front().rows;
+  const Cut pieces = cut(pool, all.front(), packed_view(*all.front().weight), panels);
+  const bool serial = pool.threads() == 1 || products < kSerialProducts;
+  const int64_t row_tasks = divide_up(rows, pieces.rows);
+  int64_t tasks = 0;
+  for (const MatmulArgs& args : all) tasks += divide_up(packed_view(*args.weight).panel_count(), pieces.panels) * row_tasks;
+  const auto one = [&](int64_t task, int) {
+    size_t which = 0;
+    PackedView view = packed_view(*all[0].weight);
+    for (;; view = packed_view(*all[++which].weight)) {
+      const int64_t own = divide_up(view.panel_count(), pieces.panels) * row_tasks;
+      if (task < own) break;
+      task -= own;
+    }
+    PackedShare share = packed_share(all[which], view, x);
+    share.panel_begin = task / row_tasks * pieces.panels;
+    share.panel_end = std::min(view.panel_count(), share.panel_begin + pieces.panels);
+    share.row_begin = task % row_tasks * pieces.rows;
+    share.row_end = std::min(rows, share.row_begin + pieces.rows);
+    share.scratch = thread_scratch(packed_scratch_floats(share.row_end - share.row_begin));
+    kernels.matmul_packed(share);
+  };
+  if (!serial) return pool.parallel_for(tasks, one);
+  for (int64_t task = 0; task < tasks; ++task) one(task, 0);
+}
+
+}  // namespace
+
+void matmul_packed(const CpuKernels& kernels, ThreadPool& pool, std::span<const MatmulArgs> all) {
+  if (all.empty() || all.front().rows == 0) return;
+  for (size_t i = 0; i < all.size();) {
+    const PackedView view = packed_view(*all[i].weight);
+    size_t end = i + 1;
+    while (end < all.size() && same_codes(view, packed_view(*all[end].weight))) ++end;
+    multiply(kernels, pool, all.subspan(i, end - i), code(kernels, pool, all[i], view));
+    i = end;
+  }
+}
+
+}  // namespace sluice::kernels::on_cpu
