@@ -1,8 +1,9 @@
 // Kernels against the limits of this machine, measured in the same run: read bandwidth for products with few rows of x,
-// the peak of their unit (float32 multiply-add, VNNI for packed int8 and int4) for products with many. Every figure is a median over rounds in which all candidates take turns.
+// the peak of their unit (float32 multiply-add, VNNI for packed int8 and int4) for products with many. Every figure is
+// a median over rounds in which all candidates take turns.
 //
-// bench_kernels [--threads N] [--rounds N] [--megabytes N] [--kernels NAME] [--only gemv|gemm|packed|attention] [--clock
-// wall|cpu]
+// bench_kernels [--threads N] [--rounds N] [--megabytes N] [--kernels NAME] [--only gemv|gemm|packed|attention]
+// [--clock wall|cpu]
 //
 // --clock cpu counts one thread's own CPU time: for a machine that others use at the same time.
 
@@ -154,7 +155,8 @@ class Bench {
       const double rate = candidate.median();
       const double limit = limits[candidate.limit];
       std::printf("%-44s %8.1f %s  %5.1f %%\n", candidate.name.c_str(), rate / 1e9,
-                  candidate.limit == Candidate::kBandwidth ? "GB/s   " : "GOP/s  ", limit > 0 ? 100 * rate / limit : 0.0);
+                  candidate.limit == Candidate::kBandwidth ? "GB/s   " : "GOP/s  ",
+                  limit > 0 ? 100 * rate / limit : 0.0);
     }
   }
 
@@ -162,27 +164,27 @@ class Bench {
   void add_limits() {
     constexpr size_t kPiece = size_t{1} << 18;  // floats
     const auto pieces = static_cast<int64_t>(memory(DType::kF32).size() / 4 / kPiece);
-    candidates_.push_back({"read bandwidth", static_cast<double>(pieces) * kPiece * 4, Candidate::kBandwidth, [this, pieces] {
-                             pool_.parallel_for(pieces, [this](int64_t piece, int) {
-                               const float* data =
-                                   memory(DType::kF32).as<float>() + static_cast<size_t>(piece) * kPiece;
+    candidates_.push_back(
+        {"read bandwidth", static_cast<double>(pieces) * kPiece * 4, Candidate::kBandwidth, [this, pieces] {
+           pool_.parallel_for(pieces, [this](int64_t piece, int) {
+             const float* data = memory(DType::kF32).as<float>() + static_cast<size_t>(piece) * kPiece;
 #if defined(__x86_64__)
-                               if (wide()) return void(sink = read_512(data, kPiece));
+             if (wide()) return void(sink = read_512(data, kPiece));
 #endif
-                               sink = read_plain(data, kPiece);
-                             });
-                           }});
+             sink = read_plain(data, kPiece);
+           });
+         }});
 #if defined(__x86_64__)
     if (!wide()) return;
     constexpr int64_t kRepeats = 2'000'000;
-    candidates_.push_back({"multiply-add peak, registers", 2.0 * 16 * 8 * kRepeats * pool_.threads(), Candidate::kFma, [this] {
-                             pool_.parallel_for(pool_.threads(), [](int64_t, int) { sink = fma_512(kRepeats, 0.25f); });
-                           }});
+    candidates_.push_back(
+        {"multiply-add peak, registers", 2.0 * 16 * 8 * kRepeats * pool_.threads(), Candidate::kFma,
+         [this] { pool_.parallel_for(pool_.threads(), [](int64_t, int) { sink = fma_512(kRepeats, 0.25f); }); }});
     if (!__builtin_cpu_supports("avx512vnni")) return;
-    candidates_.push_back({"VNNI peak, registers", 2.0 * 64 * 12 * kRepeats * pool_.threads(), Candidate::kVnni, [this] {
-                             pool_.parallel_for(pool_.threads(),
-                                                [](int64_t, int) { sink = static_cast<float>(dot_512(kRepeats)); });
-                           }});
+    candidates_.push_back(
+        {"VNNI peak, registers", 2.0 * 64 * 12 * kRepeats * pool_.threads(), Candidate::kVnni, [this] {
+           pool_.parallel_for(pool_.threads(), [](int64_t, int) { sink = static_cast<float>(dot_512(kRepeats)); });
+         }});
 #endif
   }
 
@@ -313,15 +315,16 @@ class Bench {
       rows->push_back({s * step.rows, step.rows, step.context, blocks->data() + s * table});
     x_.resize(std::max(x_.size(), static_cast<size_t>(width * step.rows * step.sequences)), 0.5f);
     out_.resize(std::max(out_.size(), x_.size()));
-    candidates_.push_back({name, amount, arithmetic ? Candidate::kFma : Candidate::kBandwidth, [this, blocks, rows, layer, heads, width] {
-                             ops_.attention(pool_, {.q = x_.data(),
-                                                    .q_stride = width,
-                                                    .out = out_.data(),
-                                                    .heads = heads,
-                                                    .scale = 0.088f,
-                                                    .sequences = *rows,
-                                                    .layer = layer});
-                           }});
+    candidates_.push_back(
+        {name, amount, arithmetic ? Candidate::kFma : Candidate::kBandwidth, [this, blocks, rows, layer, heads, width] {
+           ops_.attention(pool_, {.q = x_.data(),
+                                  .q_stride = width,
+                                  .out = out_.data(),
+                                  .heads = heads,
+                                  .scale = 0.088f,
+                                  .sequences = *rows,
+                                  .layer = layer});
+         }});
   }
 
   Options options_;

@@ -22,7 +22,8 @@ std::vector<PackedFormat> formats() {
   std::vector<PackedFormat> all;
   for (const int bits : {4, 8}) {
     for (const int group : {16, 32, 64, 128}) {
-      for (const bool minima : {false, true}) all.push_back({.bits = bits, .group = group, .minima = minima, .shift = 3});
+      for (const bool minima : {false, true})
+        all.push_back({.bits = bits, .group = group, .minima = minima, .shift = 3});
     }
   }
   return all;
@@ -47,9 +48,9 @@ TEST_P(PackedTest, HasTheBitsOfTheReference) {
   struct Size {
     int64_t rows, n, k;
   };
-  const Size sizes[] = {{1, 1, 1},    {1, 5, 16},    {2, 16, 31},    {3, 17, 64},  {4, 33, 100},  {5, 40, 128},
-                        {6, 48, 192}, {7, 15, 320},  {8, 100, 256},  {12, 31, 96}, {13, 65, 1152}, {33, 50, 2112},
-                        {70, 37, 160}};
+  const Size sizes[] = {{1, 1, 1},      {1, 5, 16},     {2, 16, 31},  {3, 17, 64},   {4, 33, 100},
+                        {5, 40, 128},   {6, 48, 192},   {7, 15, 320}, {8, 100, 256}, {12, 31, 96},
+                        {13, 65, 1152}, {33, 50, 2112}, {70, 37, 160}};
   Random random(1);
   for (const Size& size : sizes) {
     const std::vector<float> x = random.normals(size.rows * size.k);
@@ -125,7 +126,8 @@ TEST_P(PackedTest, ARowDoesNotDependOnItsBatchOrThreads) {
   Random random(4);
   constexpr int64_t kRows = 131, kN = 210, kK = 2240;
   const std::vector<float> x = random.normals(kRows * kK);
-  for (const PackedFormat& format : {PackedFormat{.bits = 8, .group = 32}, PackedFormat{.bits = 4, .group = 32, .minima = true}}) {
+  for (const PackedFormat& format :
+       {PackedFormat{.bits = 8, .group = 32}, PackedFormat{.bits = 4, .group = 32, .minima = true}}) {
     const PackedWeight weight(format, kN, kK, random.normals(kN * kK));
     const std::vector<float> whole = multiply(ops(), pool_, x, weight.tensor);
     for (const int threads : {1, 3}) {
@@ -154,8 +156,7 @@ TEST_P(PackedTest, ManyWeightsOfOneX) {
        {std::vector<const Tensor*>{&a.tensor, &b.tensor, &c.tensor}, {&a.tensor, &d.tensor}, {&c.tensor, &b.tensor}}) {
     std::vector<std::vector<float>> outs;
     std::vector<MatmulArgs> all;
-    for (const Tensor* weight : weights)
-      outs.emplace_back(static_cast<size_t>(kRows * weight->shape.rows()), 0.5f);
+    for (const Tensor* weight : weights) outs.emplace_back(static_cast<size_t>(kRows * weight->shape.rows()), 0.5f);
     for (size_t i = 0; i < weights.size(); ++i)
       all.push_back({.x = x.data(), .rows = kRows, .weight = weights[i], .out = outs[i].data()});
     ops().matmul_many(pool_, all);

@@ -15,8 +15,8 @@ namespace sluice {
 struct GroupedType {
   int bits = 0;  // 4 or 8; 0: the type has no such form
   int group = 0;
-  bool minima = false;        // value = scale · code + minimum; else value = scale · (code − offset)
-  bool half_scales = false;   // scales and minima are f16 exactly
+  bool minima = false;       // value = scale · code + minimum; else value = scale · (code − offset)
+  bool half_scales = false;  // scales and minima are f16 exactly
   int offset() const { return minima ? 0 : bits == 4 ? 8 : 128; }
 };
 

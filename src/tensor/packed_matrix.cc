@@ -108,8 +108,9 @@ Rounded round_group(const float* x, int64_t count, const PackedFormat& format, u
   const auto offset = static_cast<float>(format.offset());
   for (int64_t i = 0; i < count; ++i) {
     const float code = std::nearbyint((x[i] - result.minimum) * inverse) + offset;
-    codes[i] = std::isnan(code) ? static_cast<uint8_t>(format.offset())
-                                : static_cast<uint8_t>(std::clamp(code, static_cast<float>(least_code), static_cast<float>(last)));
+    codes[i] = std::isnan(code)
+                   ? static_cast<uint8_t>(format.offset())
+                   : static_cast<uint8_t>(std::clamp(code, static_cast<float>(least_code), static_cast<float>(last)));
   }
   return result;
 }
@@ -177,7 +178,9 @@ void place_bf16(const Tensor& stored, int64_t row, const PackedView& view, int l
 
 }  // namespace
 
-size_t Tensor::packed_tensor_bytes() const { return packed_bytes(packed_view(*this).format, shape.rows(), shape.columns()); }
+size_t Tensor::packed_tensor_bytes() const {
+  return packed_bytes(packed_view(*this).format, shape.rows(), shape.columns());
+}
 
 size_t packed_bytes(const PackedFormat& format, int64_t n, int64_t k) {
   const PackedView view = layout(format, n, k);

@@ -11,8 +11,8 @@
 //
 // Behind its lines a panel has, for every group of `group` elements along k, sixteen f16 scales and, where the format
 // has minima, sixteen f16 minima. An element is scale · (code − offset) or scale · code + minimum, times 2^-shift.
-// k is padded to a multiple of 64 and n to whole panels with elements of value 0. Panels follow each other, each aligned
-// to 64 bytes, after a header of 64 bytes that says all of this; a Tensor of kPacked points at the header.
+// k is padded to a multiple of 64 and n to whole panels with elements of value 0. Panels follow each other, each
+// aligned to 64 bytes, after a header of 64 bytes that says all of this; a Tensor of kPacked points at the header.
 
 #include <cstdint>
 #include <string>
@@ -40,8 +40,8 @@ struct PackedView {
   PackedFormat format;
   int64_t n = 0;
   int64_t k = 0;
-  int64_t depth = 0;           // k, padded
-  int64_t groups = 0;          // along k
+  int64_t depth = 0;   // k, padded
+  int64_t groups = 0;  // along k
   const std::byte* panels = nullptr;
   size_t panel_bytes = 0;
   size_t scale_offset = 0;  // from the start of a panel to its scales

@@ -123,7 +123,8 @@ TEST(PackedMatrix, FloatsAreRoundedToTheNearestCode) {
                                                            values.begin() + static_cast<ptrdiff_t>(end));
             const float magnitude = std::max(std::abs(*least), std::abs(*most));
             // Half a step; a whole one at the side of which q4 keeps only seven steps.
-            const float step = minima ? (*most - *least) / static_cast<float>((1 << bits) - 1) * 0.51f + magnitude / 2048
+            const float step = minima
+                                   ? (*most - *least) / static_cast<float>((1 << bits) - 1) * 0.51f + magnitude / 2048
                                : bits == 8 ? magnitude / 127 * 0.56f
                                            : magnitude / 8 * 1.01f;
             for (size_t i = begin; i < end; ++i) ASSERT_NEAR(actual[i], values[i], step) << bits << minima << group;

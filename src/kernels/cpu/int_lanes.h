@@ -15,7 +15,6 @@ SLUICE_INLINE I int_and(I a, I b) { return _mm512_and_si512(a, b); }
 SLUICE_INLINE I int_add(I a, I b) { return _mm512_add_epi32(a, b); }
 SLUICE_INLINE I int_max(I a, I b) { return _mm512_max_epi32(a, b); }
 SLUICE_INLINE int32_t int_max_of_lanes(I a) { return _mm512_reduce_max_epi32(a); }
-SLUICE_INLINE int32_t int_sum_of_lanes(I a) { return _mm512_reduce_add_epi32(a); }
 template <int kBits>
 SLUICE_INLINE I shift_words_right(I a) {
   return _mm512_srli_epi16(a, kBits);
@@ -25,13 +24,9 @@ SLUICE_INLINE I high_bytes(I a) { return _mm512_srai_epi16(a, 8); }
 SLUICE_INLINE I word_products(I a, I b) { return _mm512_madd_epi16(a, b); }
 SLUICE_INLINE F as_float(I a) { return _mm512_castsi512_ps(a); }
 SLUICE_INLINE I as_int(F a) { return _mm512_castps_si512(a); }
-SLUICE_INLINE F to_float(I a) { return _mm512_cvtepi32_ps(a); }
 SLUICE_INLINE I to_int(F a) { return _mm512_cvtps_epi32(a); }  // to nearest even
 SLUICE_INLINE void store_bytes(int8_t* p, I a) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a));
-}
-SLUICE_INLINE I load_signed_bytes(const int8_t* p) {
-  return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
 
 #else
@@ -48,11 +43,6 @@ SLUICE_INLINE int32_t int_max_of_lanes(I a) {
   m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4E));
   return _mm_cvtsi128_si32(_mm_max_epi32(m, _mm_shuffle_epi32(m, 0xB1)));
 }
-SLUICE_INLINE int32_t int_sum_of_lanes(I a) {
-  __m128i m = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
-  m = _mm_add_epi32(m, _mm_shuffle_epi32(m, 0x4E));
-  return _mm_cvtsi128_si32(_mm_add_epi32(m, _mm_shuffle_epi32(m, 0xB1)));
-}
 template <int kBits>
 SLUICE_INLINE I shift_words_right(I a) {
   return _mm256_srli_epi16(a, kBits);
@@ -62,14 +52,10 @@ SLUICE_INLINE I high_bytes(I a) { return _mm256_srai_epi16(a, 8); }
 SLUICE_INLINE I word_products(I a, I b) { return _mm256_madd_epi16(a, b); }
 SLUICE_INLINE F as_float(I a) { return _mm256_castsi256_ps(a); }
 SLUICE_INLINE I as_int(F a) { return _mm256_castps_si256(a); }
-SLUICE_INLINE F to_float(I a) { return _mm256_cvtepi32_ps(a); }
 SLUICE_INLINE I to_int(F a) { return _mm256_cvtps_epi32(a); }
 SLUICE_INLINE void store_bytes(int8_t* p, I a) {
   const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
   _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
-}
-SLUICE_INLINE I load_signed_bytes(const int8_t* p) {
-  return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
 }
 
 #endif
@@ -77,15 +63,10 @@ SLUICE_INLINE I load_signed_bytes(const int8_t* p) {
 SLUICE_INLINE I magnitude_bits(F a) { return int_and(as_int(a), int_set1(0x7FFFFFFF)); }
 SLUICE_INLINE void prefetch_later(const std::byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1); }
 
-// The sum of `count` signed bytes, a multiple of 16.
-SLUICE_INLINE int32_t sum_of_bytes(const int8_t* p, int count) {
-  I sum = int_zero();
-  for (int i = 0; i < count; i += kWidth) sum = int_add(sum, load_signed_bytes(p + i));
-  return int_sum_of_lanes(sum);
-}
+SLUICE_INLINE void prefetch_x(const int8_t* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
 
-// Codes: a line of 16 × 4 unsigned bytes. Four: four signed bytes, the same in every lane. Lane i of a sum gains the four
-// products of its bytes, in int32 without saturation.
+// Codes: a line of 16 × 4 unsigned bytes. Four: four signed bytes, the same in every lane. Lane i of a sum gains the
+// four products of its bytes, in int32 without saturation.
 #if defined(__AVX512VNNI__)
 
 using Codes = I;

@@ -1,6 +1,6 @@
 #pragma once
-// Products with packed weights (tensor/packed_matrix.h), by integers: a row of x becomes int8 codes with a float32 scale
-// for every kActivationGroup elements, groups are multiplied in int32, which is exact, and added up in float32.
+// Products with packed weights (tensor/packed_matrix.h), by integers: a row of x becomes int8 codes with a float32
+// scale for every kActivationGroup elements, groups are multiplied in int32, which is exact, and added up in float32.
 //
 // What output (row, n) is, for every batch, thread count and table alike, `fma` being one rounding:
 //   inner(G) = for the groups g of the weight within activation group G, ascending:
@@ -21,8 +21,14 @@ namespace sluice::kernels {
 constexpr int kActivationGroup = 128;
 constexpr float kActivationLeast = 1e-30f;
 
-// Rows of x as codes. `sums` has one number for each of the weight's groups: as int32 −offset · Σ code(x), at which the
-// integer sum starts, or with minima as float Σ code(x).
+// An integer sum starts at these bits: so long as the sum stays within ±2^22 (groups of at most 128 do), its bits are
+// those of the float 3·2^22 + sum, and a subtraction makes a float of it. That runs beside the products, on a unit of
+// its own, where a conversion would take their place.
+constexpr int32_t kSumStart = 0x4B400000;
+constexpr float kSumStartValue = 12582912.0f;
+
+// Rows of x as codes. `sums` has one number for each of the weight's groups: as int32 kSumStart − offset · Σ code(x),
+// at which the integer sum starts, or with minima as float Σ code(x).
 struct CodedRows {
   int8_t* codes;  // [rows, stride]; 0 from k to depth
   int64_t stride;
@@ -61,15 +67,16 @@ struct PackedShare {
   int64_t row_end;
   int64_t panel_begin;
   int64_t panel_end;
-  float* scratch;  // packed_scratch_floats(row_end - row_begin)
+  float* scratch;  // packed_scratch_floats
 };
 
-// With more rows than a tile k is walked in blocks of this depth, of which two panels stay in the level-1 cache; the
-// sums of all rows wait in scratch meanwhile.
+// With more rows than a tile k is walked in blocks of this depth: two panels of a block stay in the level-1 cache and
+// the rows of x in the level-2 cache, and the sums of a share wait in scratch from block to block.
 constexpr int kPackedBlock = 1024;
-constexpr int kPackedPanelsAtOnce = 4;
-static constexpr size_t packed_scratch_floats(int64_t rows) {
-  return static_cast<size_t>(rows < 8 ? 8 : rows) * kPackedPanelsAtOnce * 16;
+constexpr int kPackedShareRows = 256;  // whose codes of one block take a quarter of a level-2 cache
+constexpr int kPackedSharePanels = 8;  // that they meet while they are there
+static constexpr size_t packed_scratch_floats(int64_t rows, int64_t panels) {
+  return static_cast<size_t>(rows) * static_cast<size_t>(panels) * 16;
 }
 
 }  // namespace sluice::kernels

@@ -11,16 +11,19 @@ namespace {
 constexpr int kLineBytes = 64;
 constexpr int kTileRows = kWidth == 16 ? 6 : 2;
 constexpr int kTilePanels = kWidth == 16 ? 2 : 1;
-constexpr int kUnit = 16;  // elements of k between two looks at a group's end
+constexpr int kStreamAhead = 4096;  // bytes
+constexpr int kUnit = 16;           // elements of k between two looks at a group's end
 
 // What the next pass will read is called for while this one multiplies.
 struct Ahead {
   const std::byte* from;  // null: nothing
   int lines;              // for every activation group and panel
+  bool x;                 // the rows of x behind the tile's
 };
 
 struct Place {
   const std::byte* panel;  // the first of the tile's panels
+  size_t step;             // bytes from one to the next
   int64_t row;
   int64_t k_begin;  // a multiple of kActivationGroup
   int64_t k_end;
@@ -57,7 +60,7 @@ SLUICE_INLINE void multiply_unit(const std::byte* const w[kPanels], const int8_t
 }
 
 template <int kBits, bool kMinima, int kRows, int kPanels>
-SLUICE_INLINE void multiply_tile(const PackedShare& s, const Place& at, bool first, Ahead ahead) {
+[[gnu::noinline]] void multiply_tile(const PackedShare& s, const Place& at, bool first, Ahead ahead) {
   constexpr int kScaleBytes = (kMinima ? 2 : 1) * kLanes * 2;
   F sum[kRows][kPanels][kParts];
 #pragma GCC unroll 8
@@ -71,7 +74,7 @@ SLUICE_INLINE void multiply_tile(const PackedShare& s, const Place& at, bool fir
   int64_t group = at.k_begin / s.group;
 #pragma GCC unroll 4
   for (int c = 0; c < kPanels; ++c) {
-    const std::byte* panel = at.panel + static_cast<size_t>(c) * s.panel_bytes;
+    const std::byte* panel = at.panel + static_cast<size_t>(c) * at.step;
     w[c] = panel + at.k_begin * kLanes * kBits / 8;
     scales[c] = panel + s.scale_offset + group * kScaleBytes;
   }
@@ -83,7 +86,13 @@ SLUICE_INLINE void multiply_tile(const PackedShare& s, const Place& at, bool fir
     const int64_t activation_end = k + kActivationGroup < at.k_end ? k + kActivationGroup : at.k_end;
     for (int line = 0; line < ahead.lines; ++line, ahead.from += kLineBytes) {
 #pragma GCC unroll 4
-      for (int c = 0; c < kPanels; ++c) prefetch_later(ahead.from + static_cast<size_t>(c) * s.panel_bytes);
+      for (int c = 0; c < kPanels; ++c) prefetch_later(ahead.from + static_cast<size_t>(c) * at.step);
+    }
+    if (ahead.x) {
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) {
+        for (int line = 0; line < kActivationGroup; line += kLineBytes) prefetch_x(x + (r + kRows) * s.x.stride + line);
+      }
     }
     F inner[kRows][kPanels][kParts] = {};
     for (int64_t g = k; g < activation_end; ++x_sums) {
@@ -91,7 +100,7 @@ SLUICE_INLINE void multiply_tile(const PackedShare& s, const Place& at, bool fir
       I dot[kRows][kPanels][kParts];
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
-        const I start = kMinima ? int_zero() : int_set1(x_sums[r * s.x.sum_stride]);
+        const I start = kMinima ? int_set1(kSumStart) : int_set1(x_sums[r * s.x.sum_stride]);
 #pragma GCC unroll 8
         for (int i = 0; i < kPanels * kParts; ++i) dot[r][i / kParts][i % kParts] = start;
       }
@@ -108,7 +117,8 @@ SLUICE_INLINE void multiply_tile(const PackedShare& s, const Place& at, bool fir
         const F minimum = kMinima ? load_f16(scales[c] + kLanes * 2 + p * kWidth * 2) : zero();
 #pragma GCC unroll 8
         for (int r = 0; r < kRows; ++r) {
-          inner[r][c][p] = fma(scale, to_float(dot[r][c][p]), inner[r][c][p]);
+          const F products = sub(as_float(dot[r][c][p]), set1(kSumStartValue));
+          inner[r][c][p] = fma(scale, products, inner[r][c][p]);
           if constexpr (kMinima) {
             const F codes = as_float(int_set1(x_sums[r * s.x.sum_stride]));
             inner[r][c][p] = fma(minimum, codes, inner[r][c][p]);
@@ -173,48 +183,113 @@ void multiply_rows(int rows, const PackedShare& s, const Place& at, bool first, 
 SLUICE_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 template <int kPanels>
-SLUICE_INLINE void finish_tile(const PackedShare& s, int64_t row, int64_t rows, int64_t panel, const float* sums) {
+SLUICE_INLINE void finish_tile(const PackedShare& s, int64_t row, int64_t rows, const int64_t (&panels)[kPanels],
+                               const float* sums) {
   for (int64_t r = 0; r < rows; ++r) {
-    for (int c = 0; c < kPanels; ++c) finish(s, row + r, panel + c, sums + (r * kPanels + c) * kLanes);
+    for (int c = 0; c < kPanels; ++c) finish(s, row + r, panels[c], sums + (r * kPanels + c) * kLanes);
   }
 }
 
-// kPanels panels from `panel` times all rows of the share.
+// Panels from `panel` on, times all rows of the share, over one block of k.
+struct Block {
+  int64_t panel;
+  int64_t k_begin;
+  int64_t k_end;
+  const std::byte* next;  // the panels of the block after this one; null: there is none
+};
+
 template <int kBits, bool kMinima, int kPanels>
-void multiply_panels(const PackedShare& s, int64_t panel) {
-  const std::byte* const bytes = s.panels + static_cast<size_t>(panel) * s.panel_bytes;
+void multiply_block(const PackedShare& s, const Block& block) {
+  const std::byte* const panel = s.panels + static_cast<size_t>(block.panel) * s.panel_bytes;
   const int64_t rows = s.row_end - s.row_begin;
   const int64_t tiles = (rows + kTileRows - 1) / kTileRows;
-  const int64_t block = tiles == 1 ? s.depth : kPackedBlock;
+  const int64_t groups = (block.k_end - block.k_begin + kActivationGroup - 1) / kActivationGroup;
   constexpr int kGroupLines = kActivationGroup * kLanes * kBits / 8 / kLineBytes;
-  for (int64_t k = 0; k < s.depth; k += block) {
-    const int64_t k_end = least(k + block, s.depth);
-    const bool last = k_end == s.depth;
-    Ahead ahead = {nullptr, 0};
-    if (tiles > 1) {
-      // The next block of these panels, or the first of the next ones.
-      const std::byte* next = last ? bytes + kPanels * s.panel_bytes : bytes + k_end * kLanes * kBits / 8;
-      const bool any = !last || panel + 2 * kPanels <= s.panel_end;
-      ahead = {any ? next : nullptr, any ? static_cast<int>((kGroupLines + tiles - 1) / tiles) : 0};
-    }
-    for (int64_t row = 0; row < rows; row += kTileRows) {
-      const int64_t count = least(kTileRows, rows - row);
-      float* sums = s.scratch + row * kPanels * kLanes;
-      const Place at = {bytes, s.row_begin + row, k, k_end, sums};
-      multiply_rows<kBits, kMinima, kPanels>(static_cast<int>(count), s, at, k == 0, ahead);
-      if (ahead.lines > 0) ahead.from += static_cast<size_t>(ahead.lines) * kLineBytes * ((k_end - k) / kActivationGroup);
-      if (last) finish_tile<kPanels>(s, s.row_begin + row, count, panel, sums);
-    }
+  Ahead ahead = {block.next, block.next == nullptr ? 0 : static_cast<int>((kGroupLines + tiles - 1) / tiles),
+                 tiles > 1};
+  float* sums = s.scratch + (block.panel - s.panel_begin) * rows * kLanes;
+  for (int64_t row = 0; row < rows; row += kTileRows, sums += kTileRows * kPanels * kLanes) {
+    const int64_t count = least(kTileRows, rows - row);
+    const Place at = {panel, s.panel_bytes, s.row_begin + row, block.k_begin, block.k_end, sums};
+    multiply_rows<kBits, kMinima, kPanels>(static_cast<int>(count), s, at, block.k_begin == 0, ahead);
+    if (ahead.from != nullptr) ahead.from += int64_t{ahead.lines} * kLineBytes * groups;
+    if (block.k_end < s.depth) continue;
+    int64_t panels[kPanels];
+    for (int c = 0; c < kPanels; ++c) panels[c] = block.panel + c;
+    finish_tile<kPanels>(s, s.row_begin + row, count, panels, sums);
   }
+}
+
+// Rows that fit one tile: every weight is read once, so memory decides. The panels are walked as kPanels streams, each
+// from its own start through memory in ascending order.
+template <int kBits, bool kMinima, int kPanels>
+int64_t stream_panels(const PackedShare& s, int64_t panel) {
+  const int64_t length = (s.panel_end - panel) / kPanels;
+  const int rows = static_cast<int>(s.row_end - s.row_begin);
+  constexpr int kGroupLines = kActivationGroup * kLanes * kBits / 8 / kLineBytes;
+  for (int64_t i = 0; i < length; ++i) {
+    const std::byte* first = s.panels + static_cast<size_t>(panel + i) * s.panel_bytes;
+    const Place at = {first, static_cast<size_t>(length) * s.panel_bytes, s.row_begin, 0, s.depth, s.scratch};
+    multiply_rows<kBits, kMinima, kPanels>(rows, s, at, true, {first + kStreamAhead, kGroupLines, false});
+    int64_t panels[kPanels];
+    for (int c = 0; c < kPanels; ++c) panels[c] = panel + i + c * length;
+    finish_tile<kPanels>(s, s.row_begin, rows, panels, s.scratch);
+  }
+  return panel + length * kPanels;
 }
 
 template <int kBits, bool kMinima>
 void multiply_all(const PackedShare& s) {
-  int64_t panel = s.panel_begin;
-  for (; panel + kTilePanels <= s.panel_end; panel += kTilePanels) multiply_panels<kBits, kMinima, kTilePanels>(s, panel);
-  if constexpr (kTilePanels > 1) {
-    for (; panel < s.panel_end; ++panel) multiply_panels<kBits, kMinima, 1>(s, panel);
+  if (s.row_end - s.row_begin <= kTileRows) {
+    const int64_t panel = stream_panels<kBits, kMinima, kTilePanels>(s, s.panel_begin);
+    if constexpr (kTilePanels > 1) stream_panels<kBits, kMinima, 1>(s, panel);
+    return;
   }
+  for (int64_t k = 0; k < s.depth; k += kPackedBlock) {
+    const int64_t k_end = least(k + kPackedBlock, s.depth);
+    for (int64_t panel = s.panel_begin; panel < s.panel_end;) {
+      const int64_t count = panel + kTilePanels <= s.panel_end ? kTilePanels : 1;
+      Block block = {panel, k, k_end, nullptr};
+      if (panel + count < s.panel_end) {
+        block.next = s.panels + static_cast<size_t>(panel + count) * s.panel_bytes + k * kLanes * kBits / 8;
+      } else if (k_end < s.depth) {
+        block.next = s.panels + static_cast<size_t>(s.panel_begin) * s.panel_bytes + k_end * kLanes * kBits / 8;
+      }
+      if (count == kTilePanels) {
+        multiply_block<kBits, kMinima, kTilePanels>(s, block);
+      } else {
+        multiply_block<kBits, kMinima, 1>(s, block);
+      }
+      panel += count;
+    }
+  }
+}
+
+// Σ of every eight of `count` codes, a multiple of 16, in as many words.
+SLUICE_INLINE void sum_eights(const int8_t* codes, int64_t count, int64_t* sums) {
+  for (int64_t i = 0; i < count; i += 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes + i));
+    const __m128i unsigned_bytes = _mm_xor_si128(bytes, _mm_set1_epi8(-128));
+    const __m128i eights = _mm_sub_epi64(_mm_sad_epu8(unsigned_bytes, _mm_setzero_si128()), _mm_set1_epi64x(128 * 8));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(sums + i / 8), eights);
+  }
+}
+
+// The codes of a whole group of finite values of ordinary size; 0 (and nothing written) for any other.
+SLUICE_INLINE float code_whole_group(const float* x, int8_t* codes) {
+  constexpr int kCount = kActivationGroup / kWidth;
+  I largest = int_zero();
+#pragma GCC unroll 16
+  for (int i = 0; i < kCount; ++i) largest = int_max(largest, magnitude_bits(load(x + i * kWidth)));
+  const int32_t bits = int_max_of_lanes(largest);
+  float most;
+  __builtin_memcpy(&most, &bits, sizeof most);
+  if (bits >= 0x7F800000 || most < kActivationLeast) return 0;
+  const float scale = most / 127.0f;
+  const F factor = set1(1.0f / scale);
+#pragma GCC unroll 16
+  for (int i = 0; i < kCount; ++i) store_bytes(codes + i * kWidth, to_int(mul(load(x + i * kWidth), factor)));
+  return scale;
 }
 
 // The codes of one activation group, which starts at x; elements from `count` on are 0.
@@ -225,14 +300,12 @@ SLUICE_INLINE float code_group(const float* x, int64_t count, int64_t padded, in
   const int32_t bits = int_max_of_lanes(largest);
   float most;
   __builtin_memcpy(&most, &bits, sizeof most);
-  float scale = most / 127.0f;
-  float inverse = 1.0f / scale;
   if (bits >= 0x7F800000 || most < kActivationLeast) {
-    scale = bits >= 0x7F800000 ? __builtin_nanf("") : 0.0f;
     for (int64_t i = 0; i < padded; ++i) codes[i] = 0;
-    return scale;
+    return bits >= 0x7F800000 ? __builtin_nanf("") : 0.0f;
   }
-  const F factor = set1(inverse);
+  const float scale = most / 127.0f;
+  const F factor = set1(1.0f / scale);
   for (int64_t i = 0; i < padded; i += kWidth)
     store_bytes(codes + i, to_int(mul(load_first(x + i, clamp_lanes(count - i)), factor)));
   return scale;
@@ -245,17 +318,23 @@ void code_rows(const CodeShare& s) {
     const float* x = s.x + row * s.k;
     int8_t* codes = s.out.codes + row * s.out.stride;
     float* scales = s.out.scales + row * s.out.scale_stride;
-    for (int64_t k = 0; k < s.depth; k += kActivationGroup) {
-      const int64_t count = least(s.k - k, kActivationGroup);
-      *scales++ = code_group(x + k, count < 0 ? 0 : count, least(kActivationGroup, s.depth - k), codes + k);
-    }
     int32_t* sums = s.out.sums + row * s.out.sum_stride;
-    for (int64_t k = 0; k < s.depth; k += s.group) {
-      const int32_t sum = sum_of_bytes(codes + k, static_cast<int>(least(s.group, s.depth - k)));
-      const float real = static_cast<float>(sum);
-      int32_t entry = -s.offset * sum;
-      if (s.offset == 0) __builtin_memcpy(&entry, &real, sizeof entry);
-      *sums++ = entry;
+    for (int64_t k = 0; k < s.depth; k += kActivationGroup) {
+      const int64_t count = s.k - k < 0 ? 0 : least(s.k - k, kActivationGroup);
+      const int64_t padded = least(kActivationGroup, s.depth - k);
+      float scale = count == kActivationGroup ? code_whole_group(x + k, codes + k) : 0;
+      if (scale == 0) scale = code_group(x + k, count, padded, codes + k);
+      *scales++ = scale;
+      int64_t eights[kActivationGroup / 8] = {};
+      sum_eights(codes + k, padded, eights);
+      for (int64_t begin = 0; begin < padded; begin += s.group) {
+        int64_t sum = 0;
+        for (int64_t i = begin / 8; i < (begin + s.group) / 8; ++i) sum += eights[i];
+        const auto real = static_cast<float>(sum);
+        int32_t entry = kSumStart - s.offset * static_cast<int32_t>(sum);
+        if (s.offset == 0) __builtin_memcpy(&entry, &real, sizeof entry);
+        *sums++ = entry;
+      }
     }
   }
 }

@@ -11,12 +11,12 @@ namespace sluice::kernels::on_cpu {
 namespace {
 
 constexpr int64_t kSharesPerThread = 4;
-constexpr int64_t kShareBytes = 256 * 1024;       // of weights that a share reads when there are few rows
-constexpr int64_t kSerialProducts = 256 * 1024;   // multiply-adds that are done before another thread has heard of them
-constexpr int64_t kSerialCodes = 16 * 1024;       // the same for elements to code
+constexpr int64_t kShareBytes = 256 * 1024;      // of weights that a share reads when there are few rows
+constexpr int64_t kSerialProducts = 256 * 1024;  // multiply-adds that are done before another thread has heard of them
+constexpr int64_t kSerialCodes = 16 * 1024;      // the same for elements to code
 constexpr int64_t kRowsPerShareLeast = 48;
-constexpr int64_t kPanelsPerShare = 4;            // a share begins at a multiple of it
-constexpr int64_t kSkew = 64;                     // bytes between coded rows, so that they do not meet in one cache set
+constexpr int64_t kPanelsPerShareMax = 32;
+constexpr int64_t kSkew = 64;  // bytes between coded rows, so that they do not meet in one cache set
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
@@ -91,11 +91,12 @@ Cut cut(const ThreadPool& pool, const MatmulArgs& args, const PackedView& view, 
   const int64_t wanted = kSharesPerThread * pool.threads();
   const int64_t streaming = std::max<int64_t>(1, kShareBytes / static_cast<int64_t>(view.panel_bytes));
   const int64_t balanced = std::max<int64_t>(1, panels_in_all / wanted);
-  const int64_t most = args.rows > kRowsPerShareLeast ? kPanelsPerShare : streaming;
+  const int64_t most = args.rows > kRowsPerShareLeast ? kPackedSharePanels : std::min(streaming, kPanelsPerShareMax);
   const int64_t panels = round_up(std::min(balanced, most), 2);
   const int64_t pieces = divide_up(panels_in_all, panels);
-  const int64_t row_pieces = std::clamp<int64_t>(divide_up(wanted, pieces), 1, divide_up(args.rows, kRowsPerShareLeast));
-  return {panels, round_up(divide_up(args.rows, row_pieces), 6)};
+  const int64_t balanced_rows = divide_up(args.rows, std::max<int64_t>(1, wanted / pieces));
+  const int64_t rows = std::clamp<int64_t>(balanced_rows, std::min(args.rows, kRowsPerShareLeast), kPackedShareRows);
+  return {panels, round_up(divide_up(args.rows, divide_up(args.rows, rows)), 6)};
 }
 
 // All products of `all` meet the same coded rows.
@@ -111,7 +112,8 @@ void multiply(const CpuKernels& kernels, ThreadPool& pool, std::span<const Matmu
   const bool serial = pool.threads() == 1 || products < kSerialProducts;
   const int64_t row_tasks = divide_up(rows, pieces.rows);
   int64_t tasks = 0;
-  for (const MatmulArgs& args : all) tasks += divide_up(packed_view(*args.weight).panel_count(), pieces.panels) * row_tasks;
+  for (const MatmulArgs& args : all)
+    tasks += divide_up(packed_view(*args.weight).panel_count(), pieces.panels) * row_tasks;
   const auto one = [&](int64_t task, int) {
     size_t which = 0;
     PackedView view = packed_view(*all[0].weight);
@@ -125,7 +127,8 @@ void multiply(const CpuKernels& kernels, ThreadPool& pool, std::span<const Matmu
     share.panel_end = std::min(view.panel_count(), share.panel_begin + pieces.panels);
     share.row_begin = task % row_tasks * pieces.rows;
     share.row_end = std::min(rows, share.row_begin + pieces.rows);
-    share.scratch = thread_scratch(packed_scratch_floats(share.row_end - share.row_begin));
+    share.scratch =
+        thread_scratch(packed_scratch_floats(share.row_end - share.row_begin, share.panel_end - share.panel_begin));
     kernels.matmul_packed(share);
   };
   if (!serial) return pool.parallel_for(tasks, one);
