@@ -15,6 +15,7 @@ CacheBlocks::CacheBlocks(model::LanguageModel& model, int blocks, bool prefix_in
 
 RadixPrefixIndex::Match CacheBlocks::match(const BlockTable& table, const PrefixKey& key, int limit) const {
   const int from = table.indexed * block_tokens_;
+  limit = std::min(limit, key.shared_tokens);
   if (!prefix_index_ || limit <= from) return {.cursor = table.cursor};
   SLUICE_CHECK(limit <= static_cast<int>(key.tokens.size()));
   return index_.match(key.salt, table.cursor,
@@ -87,8 +88,9 @@ void CacheBlocks::commit(BlockTable& table, const PrefixKey& key, int computed, 
   SLUICE_CHECK(computed >= table.computed && blocks_for(computed) <= static_cast<int>(table.blocks.size()));
   table.computed = computed;
   if (!prefix_index_) return;
+  const int shared = std::min(computed, key.shared_tokens);
   const auto length = static_cast<size_t>(block_tokens_);
-  for (; (table.indexed + 1) * block_tokens_ <= computed; ++table.indexed) {
+  for (; (table.indexed + 1) * block_tokens_ <= shared; ++table.indexed) {
     const auto position = static_cast<size_t>(table.indexed);
     BlockId& own = table.blocks[position];
     const auto [cursor, block] =
@@ -100,8 +102,8 @@ void CacheBlocks::commit(BlockTable& table, const PrefixKey& key, int computed, 
     }
     table.cursor = cursor;
   }
-  const int rest = computed - table.indexed * block_tokens_;
-  if (!tail || rest == 0) return;
+  const int rest = shared - table.indexed * block_tokens_;
+  if (!tail || rest <= 0) return;
   const auto position = static_cast<size_t>(table.indexed);
   index_.insert_partial(key.salt, table.cursor, key.tokens.subspan(position * length, static_cast<size_t>(rest)),
                         table.blocks[position]);

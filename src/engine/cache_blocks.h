@@ -3,6 +3,7 @@
 // A sequence's block table holds its tokens 0 … n in order; full blocks may be shared with others, the last one is its
 // own. Owned by the engine thread.
 
+#include <limits>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,8 @@ namespace sluice::engine {
 struct PrefixKey {
   std::string_view salt;
   std::span<const TokenId> tokens;
+  // Only so many tokens from the front are the same for every sequence of this salt (model::CacheRegime).
+  int shared_tokens = std::numeric_limits<int>::max();
 };
 
 struct BlockTable {

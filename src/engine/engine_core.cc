@@ -58,10 +58,19 @@ void EngineCore::add(std::unique_ptr<Request> request) {
   SLUICE_CHECK(requests_.emplace(added.id, std::move(request)).second, "request ids are unique");
   if (added.deadline_us > 0) deadlines_.emplace(added.deadline_us, added.id);
   for (const auto& sequence : added.sequences) {
+    set_pass(*sequence, sequence->prompt_tokens);
     if (sequence->state == Sequence::State::kWaiting) waiting_.insert(sequence.get());
   }
   ++unstarted_;
   update_gauges();
+}
+
+// The keys of a cache depend on the pass that computed them in some models: then its kind is part of the salt.
+void EngineCore::set_pass(Sequence& sequence, int tokens) {
+  sequence.pass_tokens = tokens;
+  sequence.regime = model_->cache_regime(tokens);
+  sequence.cache_salt = sequence.request->cache_salt;
+  if (sequence.regime.id != 0) sequence.cache_salt += cat(std::string_view("\0regime ", 8), sequence.regime.id);
 }
 
 void EngineCore::cancel(api::RequestId id) {
@@ -140,7 +149,10 @@ void EngineCore::reserve(const StepPlan& plan) {
   for (const StepPlan::Admission& admission : plan.admissions) {
     waiting.push_back(*std::next(waiting_.begin(), admission.waiting));
   }
-  for (const int i : plan.preempted) preempt(*running[static_cast<size_t>(i)]);
+  for (const int i : plan.preempted) {
+    preempt(*running[static_cast<size_t>(i)]);
+    metrics_.preemptions.add();
+  }
   for (const StepPlan::Grant& grant : plan.grants) {
     Sequence& sequence = *running[static_cast<size_t>(grant.running)];
     if (cache_.blocks_for(sequence.table.computed + grant.rows) > static_cast<int>(sequence.table.blocks.size()))
@@ -174,7 +186,12 @@ void EngineCore::preempt(Sequence& sequence) {
   sequence.state = Sequence::State::kWaiting;
   ++sequence.preemptions;
   waiting_.insert(&sequence);
-  metrics_.preemptions.add();
+}
+
+// The sequence has outgrown its cache's regime: what it holds is of use to others, but not to itself.
+void EngineCore::restart(Sequence& sequence) {
+  preempt(sequence);
+  set_pass(sequence, sequence.length());
 }
 
 void EngineCore::fill_batch() {
@@ -184,7 +201,10 @@ void EngineCore::fill_batch() {
     entry.first_row = static_cast<int>(batch_.tokens.size());
     entry.first_logits = static_cast<int>(batch_.logits_rows.size());
     batch_.tokens.insert(batch_.tokens.end(), sequence.tokens.begin() + begin, sequence.tokens.begin() + end);
-    for (int position = begin; position < end; ++position) batch_.positions.push_back(position);
+    for (int position = begin; position < end; ++position) {
+      batch_.positions.push_back(position);
+      batch_.rope_lengths.push_back(std::max(sequence.pass_tokens, position + 1));
+    }
     batch_.sequences.push_back({entry.first_row, entry.rows, begin, sequence.table.blocks.data()});
     if (sequence.reads_logits) {
       for (int row = std::max(begin, sequence.rows_read); row < std::min(end, sequence.prompt_tokens - 1);
@@ -201,6 +221,7 @@ void EngineCore::fill_batch() {
 Result<model::StepOutput> EngineCore::run() {
   return model_->run({.tokens = batch_.tokens,
                       .positions = batch_.positions,
+                      .rope_lengths = batch_.rope_lengths,
                       .sequences = batch_.sequences,
                       .logits_rows = batch_.logits_rows,
                       .want_hidden = batch_.want_hidden});
@@ -347,7 +368,10 @@ void EngineCore::sample_next(const BatchEntry& entry, const model::StepOutput& o
   delta.choice = sequence.number;
   const std::optional<api::FinishReason> reason = delta.finish;
   request.sink->on_delta(std::move(delta));
-  if (!reason) return;
+  if (!reason) {
+    if (sequence.length() > sequence.regime.tokens_max) restart(sequence);
+    return;
+  }
 
   metrics_.count_finish(*reason);
   metrics_.decode_time.observe(seconds(now - *sequence.first_token_us));

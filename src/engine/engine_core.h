@@ -79,6 +79,7 @@ class EngineCore {
     std::vector<BatchEntry> entries;
     std::vector<TokenId> tokens;
     std::vector<int32_t> positions;
+    std::vector<int32_t> rope_lengths;
     std::vector<model::SequenceRows> sequences;
     std::vector<int32_t> logits_rows;
     bool want_hidden = false;
@@ -105,7 +106,11 @@ class EngineCore {
   void finish(Sequence& sequence);
   void end(Request& request, Result<api::Usage> outcome);
   void update_gauges();
-  PrefixKey key(const Sequence& sequence) const { return {sequence.request->cache_salt, sequence.tokens}; }
+  PrefixKey key(const Sequence& sequence) const {
+    return {sequence.cache_salt, sequence.tokens, sequence.regime.shared_tokens};
+  }
+  void set_pass(Sequence& sequence, int tokens);
+  void restart(Sequence& sequence);
   std::span<float> logits_row(const model::StepOutput& output, int index) const;
 
   std::unique_ptr<model::LanguageModel> model_;

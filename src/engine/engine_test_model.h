@@ -1,7 +1,8 @@
 #pragma once
 // Test doubles. HashModel is a LanguageModel whose cache blocks hold token ids and whose outputs are a hash of the
 // token history as read through the block table: any mistake with blocks changes the output or is caught as a read of
-// poison. PieceTokenizer has a small vocabulary of letters, pairs, halves of characters and special tokens.
+// poison. With a RopeRule, a token's cache also depends on the length of the pass that computed it. PieceTokenizer has
+// a small vocabulary of letters, pairs, halves of characters and special tokens.
 
 #include <gtest/gtest.h>
 
@@ -66,6 +67,13 @@ struct ModelFaults {
   std::function<void()> before_step = [] {};
 };
 
+// How a model's cache depends on lengths: what a pass of that length leaves behind, added to the token id, and the
+// regime to tell the engine.
+struct RopeRule {
+  std::function<int(int rope_length)> mark = [](int) { return 0; };
+  std::function<model::CacheRegime(int pass_tokens)> regime = [](int) { return model::CacheRegime{}; };
+};
+
 class HashModel final : public model::LanguageModel {
  public:
   static constexpr model::TokenId kPoison = -7;
@@ -76,8 +84,9 @@ class HashModel final : public model::LanguageModel {
   }
 
   const model::ModelTraits& traits() const override { return traits_; }
+  model::CacheRegime cache_regime(int pass_tokens) const override { return rope.regime(pass_tokens); }
   model::CacheLayout cache_layout() const override {
-    return {block_tokens_, static_cast<size_t>(block_tokens_) * sizeof(model::TokenId)};
+    return {.block_tokens = block_tokens_, .block_bytes = static_cast<size_t>(block_tokens_) * sizeof(model::TokenId)};
   }
 
   Result<void> reserve(int blocks, int step_rows_max, int logits_rows_max) override {
@@ -101,6 +110,7 @@ class HashModel final : public model::LanguageModel {
     EXPECT_LE(rows, rows_max_);
     EXPECT_LE(static_cast<int>(batch.logits_rows.size()), logits_rows_max_);
     EXPECT_TRUE(std::is_sorted(batch.logits_rows.begin(), batch.logits_rows.end()));
+    EXPECT_EQ(batch.rope_lengths.size(), batch.tokens.size());
     if (faults_.fail_step()) {
       for (const auto& sequence : batch.sequences) {
         for (int i = 0; i < sequence.rows; ++i) slot(sequence, sequence.context + i) = kPoison;
@@ -115,7 +125,8 @@ class HashModel final : public model::LanguageModel {
       EXPECT_EQ(sequence.first_row, next_row);
       for (int i = 0; i < sequence.rows; ++i, ++next_row) {
         EXPECT_EQ(batch.positions[static_cast<size_t>(next_row)], sequence.context + i);
-        slot(sequence, sequence.context + i) = batch.tokens[static_cast<size_t>(next_row)];
+        slot(sequence, sequence.context + i) =
+            batch.tokens[static_cast<size_t>(next_row)] + rope.mark(batch.rope_lengths[static_cast<size_t>(next_row)]);
         history_.clear();
         for (int t = 0; t <= sequence.context + i; ++t) {
           history_.push_back(slot(sequence, t));
@@ -152,6 +163,7 @@ class HashModel final : public model::LanguageModel {
 
   int64_t steps = 0;
   int64_t rows_run = 0;
+  RopeRule rope;
 
  private:
   static uint64_t hash(std::span<const model::TokenId> history) {

@@ -6,12 +6,14 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "engine/answer.h"
 #include "engine/cache_blocks.h"
 #include "engine/request.h"
 #include "engine/sampler.h"
+#include "model/language_model.h"
 
 namespace sluice::engine {
 
@@ -31,6 +33,9 @@ struct Sequence {
   State state = State::kWaiting;
   std::vector<TokenId> tokens;  // prompt, then generated; the last generated one is not in the cache yet
   int prompt_tokens = 0;
+  int pass_tokens = 0;        // of the forward pass it began with: the prompt, or all it had when it restarted
+  model::CacheRegime regime;  // of such a pass
+  std::string cache_salt;     // the request's, and the regime
   BlockTable table;
   bool reads_rows = false;    // every prompt row's output is wanted, so none may come from the index
   bool reads_logits = false;  // that output is the logits

@@ -1,15 +1,24 @@
 #include "model/decoder.h"
 
-#include <cmath>
 #include <cstring>
 
 #include "base/strings.h"
 #include "model/rope.h"
+#include "tensor/quantize.h"
 
 namespace sluice::model {
 namespace {
 
 size_t floats(int64_t count) { return static_cast<size_t>(count) * sizeof(float); }
+
+// The reference holds the scale in the type of the embedding: √3072 is 55.5 in bf16.
+float round_to(DType dtype, float value) {
+  if (dtype != DType::kBF16 && dtype != DType::kF16) return value;
+  std::byte stored[2];
+  quantize_row(dtype, &value, stored, 1);
+  dequantize_row(dtype, stored, &value, 1);
+  return value;
+}
 
 }  // namespace
 
@@ -19,9 +28,9 @@ size_t kv_bytes_per_token(const DecoderSpec& spec, DType kv_dtype) {
 }
 
 size_t activation_bytes(const DecoderSpec& spec, int step_rows_max, int logits_rows_max) {
-  const int64_t per_row = int64_t{4} * spec.hidden_size + int64_t{2} * spec.heads * spec.head_dim +
-                          int64_t{2} * spec.kv_heads * spec.head_dim + int64_t{2} * spec.intermediate_size +
-                          spec.rope.rotary_dim;
+  int64_t per_row = int64_t{4} * spec.hidden_size + int64_t{2} * spec.heads * spec.head_dim +
+                    int64_t{2} * spec.kv_heads * spec.head_dim + int64_t{2} * spec.intermediate_size;
+  for (const RopeSpec& rope : spec.ropes) per_row += rope.rotary_dim;
   return floats(step_rows_max * per_row + int64_t{logits_rows_max} * spec.vocab_size);
 }
 
@@ -39,7 +48,13 @@ Result<std::unique_ptr<Decoder>> Decoder::create(DecoderSpec spec, DecoderWeight
 
 Decoder::Decoder(DecoderSpec spec, DecoderWeights weights, const DecoderOptions& options, const kernels::Ops& ops,
                  ThreadPool& pool)
-    : spec_(std::move(spec)), weights_(std::move(weights)), options_(options), ops_(ops), pool_(pool) {
+    : spec_(std::move(spec)),
+      weights_(std::move(weights)),
+      options_(options),
+      ops_(ops),
+      pool_(pool),
+      embedding_scale_(round_to(weights_.embedding.dtype, spec_.embedding_scale)) {
+  SLUICE_CHECK(!spec_.ropes.empty() && spec_.layer_kinds.size() == static_cast<size_t>(spec_.layers));
   traits_ = {.architecture = spec_.architecture,
              .vocab_size = spec_.vocab_size,
              .hidden_size = spec_.hidden_size,
@@ -47,9 +62,14 @@ Decoder::Decoder(DecoderSpec spec, DecoderWeights weights, const DecoderOptions&
 }
 
 CacheLayout Decoder::cache_layout() const {
-  return {.block_tokens = options_.block_tokens,
-          .block_bytes = kv_bytes_per_token(spec_, options_.kv_dtype) * static_cast<size_t>(options_.block_tokens)};
+  CacheLayout layout{
+      .block_tokens = options_.block_tokens,
+      .block_bytes = kv_bytes_per_token(spec_, options_.kv_dtype) * static_cast<size_t>(options_.block_tokens)};
+  for (const LayerKind& kind : spec_.layer_kinds) layout.windows.push_back(kind.window);
+  return layout;
 }
+
+CacheRegime Decoder::cache_regime(int pass_tokens) const { return rope_cache_regime(spec_.ropes, pass_tokens); }
 
 Result<void> Decoder::reserve(int blocks, int step_rows_max, int logits_rows_max) {
   SLUICE_CHECK(blocks > 0 && step_rows_max > 0 && logits_rows_max > 0);
@@ -68,8 +88,12 @@ Result<void> Decoder::reserve(int blocks, int step_rows_max, int logits_rows_max
   v_ = Buffer(floats(rows * spec_.kv_heads * spec_.head_dim));
   gate_ = Buffer(floats(rows * spec_.intermediate_size));
   up_ = Buffer(floats(rows * spec_.intermediate_size));
-  cos_ = Buffer(floats(rows * spec_.rope.rotary_dim / 2));
-  sin_ = Buffer(floats(rows * spec_.rope.rotary_dim / 2));
+  cos_.clear();
+  sin_.clear();
+  for (const RopeSpec& rope : spec_.ropes) {
+    cos_.emplace_back(floats(rows * rope.rotary_dim / 2));
+    sin_.emplace_back(floats(rows * rope.rotary_dim / 2));
+  }
   logits_ = Buffer(floats(int64_t{logits_rows_max} * spec_.vocab_size));
   return {};
 }
@@ -113,9 +137,27 @@ void Decoder::norm(const float* x, int64_t rows, const std::vector<float>& weigh
                         .weight = weight.data(),
                         .out = out,
                         .rows = rows,
-                        .columns = spec_.hidden_size,
+                        .columns = static_cast<int64_t>(weight.size()),
                         .epsilon = spec_.norm_epsilon,
-                        .weight_offset = 0});
+                        .weight_offset = spec_.norm_offset});
+}
+
+void Decoder::rotate(float* x, int64_t rows, int heads, int rope) {
+  const auto index = static_cast<size_t>(rope);
+  ops_.rope(pool_, {.x = x,
+                    .rows = rows,
+                    .stride = int64_t{heads} * spec_.head_dim,
+                    .heads = heads,
+                    .head_dim = spec_.head_dim,
+                    .rotary_dim = spec_.ropes[index].rotary_dim,
+                    .interleaved = spec_.ropes[index].interleaved,
+                    .cos = cos_[index].as<float>(),
+                    .sin = sin_[index].as<float>()});
+}
+
+void Decoder::fill_ropes(const StepBatch& batch) {
+  for (size_t i = 0; i < spec_.ropes.size(); ++i)
+    fill_rope_tables(spec_.ropes[i], batch.positions, batch.rope_lengths, cos_[i].as<float>(), sin_[i].as<float>());
 }
 
 void Decoder::attention(const DecoderLayerWeights& layer, int index, const StepBatch& batch, int64_t rows) {
@@ -128,20 +170,11 @@ void Decoder::attention(const DecoderLayerWeights& layer, int index, const StepB
   project(normed_.as<float>(), rows, layer.k, layer.k_bias, k);
   project(normed_.as<float>(), rows, layer.v, layer.v_bias, v);
 
-  kernels::RopeArgs rope = {.x = q,
-                            .rows = rows,
-                            .stride = q_width,
-                            .heads = spec_.heads,
-                            .head_dim = spec_.head_dim,
-                            .rotary_dim = spec_.rope.rotary_dim,
-                            .interleaved = spec_.rope.interleaved,
-                            .cos = cos_.as<float>(),
-                            .sin = sin_.as<float>()};
-  ops_.rope(pool_, rope);
-  rope.x = k;
-  rope.stride = kv_width;
-  rope.heads = spec_.kv_heads;
-  ops_.rope(pool_, rope);
+  if (!layer.q_norm.empty()) norm(q, rows * spec_.heads, layer.q_norm, q);
+  if (!layer.k_norm.empty()) norm(k, rows * spec_.kv_heads, layer.k_norm, k);
+  const LayerKind& kind = spec_.layer_kinds[static_cast<size_t>(index)];
+  rotate(q, rows, spec_.heads, kind.rope);
+  rotate(k, rows, spec_.kv_heads, kind.rope);
 
   const kernels::KvLayer cache = kv_layer(index);
   ops_.kv_write(pool_, {.k = k, .v = v, .stride = kv_width, .sequences = batch.sequences, .layer = cache});
@@ -149,7 +182,9 @@ void Decoder::attention(const DecoderLayerWeights& layer, int index, const StepB
                          .q_stride = q_width,
                          .out = attended_.as<float>(),
                          .heads = spec_.heads,
-                         .scale = 1.0f / std::sqrt(static_cast<float>(spec_.head_dim)),
+                         .scale = spec_.attention_scale,
+                         .softcap = spec_.attention_softcap,
+                         .window = kind.window,
                          .sequences = batch.sequences,
                          .layer = cache});
   project(attended_.as<float>(), rows, layer.o, layer.o_bias, projected_.as<float>());
@@ -185,8 +220,8 @@ Result<StepOutput> Decoder::run(const StepBatch& batch) {
     }
   }
 
-  fill_rope_tables(spec_.rope, batch.positions, cos_.as<float>(), sin_.as<float>());
-  ops_.embed(pool_, weights_.embedding, batch.tokens, 1.0f, x_.as<float>());
+  fill_ropes(batch);
+  ops_.embed(pool_, weights_.embedding, batch.tokens, embedding_scale_, x_.as<float>());
   for (int i = 0; i < spec_.layers; ++i) {
     attention(weights_.layers[static_cast<size_t>(i)], i, batch, rows);
     mlp(weights_.layers[static_cast<size_t>(i)], rows);
@@ -208,6 +243,8 @@ Result<StepOutput> Decoder::run(const StepBatch& batch) {
     }
     norm(gathered, logits_rows, weights_.final_norm, normed_.as<float>());
     project(normed_.as<float>(), logits_rows, weights_.head, {}, logits_.as<float>());
+    if (spec_.final_softcap > 0)
+      ops_.softcap(pool_, logits_.as<float>(), spec_.final_softcap, logits_rows * spec_.vocab_size);
     output.logits = {logits_.as<float>(), static_cast<size_t>(logits_rows) * static_cast<size_t>(spec_.vocab_size)};
   }
   return output;

@@ -1,7 +1,8 @@
 #pragma once
 // The one decoder: a causal transformer that a DecoderSpec describes, over a paged cache.
-// x ← x + post_norm(O · attention(rope(Q·n), rope(K·n), V·n)), n = norm(x);  x ← x + post_norm(down · (act(gate·m) ⊙
-// up·m)), m = norm(x); logits = head · norm(x). The post_norms exist only in some families.
+// x ← x + post_norm(O · attention(rope(q_norm(Q·n)), rope(k_norm(K·n)), V·n)), n = norm(x);
+// x ← x + post_norm(down · (act(gate·m) ⊙ up·m)), m = norm(x); logits = softcap(head · norm(x)).
+// The post_norms, the norms of Q and K, and the softcaps exist only in some families.
 
 #include <memory>
 
@@ -24,6 +25,7 @@ class Decoder final : public LanguageModel {
 
   const ModelTraits& traits() const override { return traits_; }
   CacheLayout cache_layout() const override;
+  CacheRegime cache_regime(int pass_tokens) const override;
   Result<void> reserve(int blocks, int step_rows_max, int logits_rows_max) override;
   void copy_block(int32_t from, int32_t to, int tokens) override;
   Result<StepOutput> run(const StepBatch& batch) override;
@@ -40,29 +42,33 @@ class Decoder final : public LanguageModel {
   kernels::KvLayer kv_layer(int index);
   // out = weight · x (+ bias)
   void project(const float* x, int64_t rows, const Tensor& weight, const std::vector<float>& bias, float* out);
+  // RMSNorm of rows as wide as the weight.
   void norm(const float* x, int64_t rows, const std::vector<float>& weight, float* out);
+  void rotate(float* x, int64_t rows, int heads, int rope);
+  void fill_ropes(const StepBatch& batch);
 
   DecoderSpec spec_;
   DecoderWeights weights_;
   DecoderOptions options_;
   const kernels::Ops& ops_;
   ThreadPool& pool_;
+  const float embedding_scale_;
   ModelTraits traits_;
 
   // Set by reserve().
   int blocks_ = 0;
   int step_rows_max_ = 0;
   int logits_rows_max_ = 0;
-  Buffer cache_;      // [layers, 2 (k, v), blocks, kv_heads, block_tokens, head_dim] of kv_dtype
-  Buffer x_;          // [rows, hidden] the residual stream
-  Buffer normed_;     // [rows, hidden]
-  Buffer projected_;  // [rows, hidden] a block's output before it joins the stream
-  Buffer q_, k_, v_;  // [rows, heads·head_dim], [rows, kv_heads·head_dim] twice
-  Buffer attended_;   // [rows, heads·head_dim]
-  Buffer gate_, up_;  // [rows, intermediate]
-  Buffer cos_, sin_;  // [rows, rotary_dim/2]
-  Buffer hidden_;     // [rows, hidden] after the final norm
-  Buffer logits_;     // [logits_rows, vocab]
+  Buffer cache_;                   // [layers, 2 (k, v), blocks, kv_heads, block_tokens, head_dim] of kv_dtype
+  Buffer x_;                       // [rows, hidden] the residual stream
+  Buffer normed_;                  // [rows, hidden]
+  Buffer projected_;               // [rows, hidden] a block's output before it joins the stream
+  Buffer q_, k_, v_;               // [rows, heads·head_dim], [rows, kv_heads·head_dim] twice
+  Buffer attended_;                // [rows, heads·head_dim]
+  Buffer gate_, up_;               // [rows, intermediate]
+  std::vector<Buffer> cos_, sin_;  // of each rope [rows, rotary_dim/2]
+  Buffer hidden_;                  // [rows, hidden] after the final norm
+  Buffer logits_;                  // [logits_rows, vocab]
 };
 
 // Bytes reserve() allocates besides the cache: the memory plan's activations.

@@ -1,8 +1,8 @@
 #pragma once
 // A decoder as data: everything in which one model family differs from another. model/decoder.cc is the one program
-// that runs it; an architecture file (llama.cc, glm4.cc) fills it in from a config and says how its tensors are called.
+// that runs it; an architecture file (llama.cc, gemma3.cc, …) fills it in from a config and says how its tensors are
+// called.
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,15 +10,41 @@
 #include "base/json_fwd.h"
 #include "base/result.h"
 #include "kernels/ops.h"
+#include "model/weight_names.h"
 
 namespace sluice::model {
 
-// Rotary position embedding: angle(position, i) = position · inverse_frequency[i].
+// Rotary position embedding: angle(position, i) = position · inverse_frequency[i]. Two types choose their frequencies
+// by the length of the forward pass that computes a row (StepBatch::rope_lengths): longrope has a second set, dynamic
+// a base that grows.
 struct RopeSpec {
   int rotary_dim = 0;                    // leading elements of each head that rotate; even
   bool interleaved = false;              // pairs (2i, 2i+1) instead of (i, i + rotary_dim/2)
   std::vector<float> inverse_frequency;  // [rotary_dim/2]
   float magnitude = 1;                   // multiplies cos and sin (the "attention factor" of yarn and longrope)
+
+  int original_length = 0;                    // > 0: longer passes use what follows instead
+  std::vector<float> long_inverse_frequency;  // longrope: [rotary_dim/2]
+  float dynamic_factor = 0;                   // dynamic (NTK): base · (factor · length / original − factor + 1)^…
+  float theta = 0;                            // dynamic: the base up to original_length
+  int exponent_dim = 0;                       // dynamic: the d in base^(−2i/d)
+  // When a sequence grows beyond original_length, everything is computed anew as one longer pass (Phi-3).
+  bool restarts = false;
+
+  bool depends_on_length() const { return original_length > 0; }
+};
+
+// In what one layer differs from another.
+struct LayerKind {
+  int window = 0;  // > 0: attention sees only the last `window` tokens, the row's own included
+  int rope = 0;    // index into DecoderSpec::ropes
+};
+
+// Which biases a checkpoint must have; in GGUF files the tensors themselves say it.
+struct BiasSpec {
+  bool qkv = false;
+  bool o = false;
+  bool mlp = false;
 };
 
 struct DecoderSpec {
@@ -32,65 +58,48 @@ struct DecoderSpec {
   int head_dim = 0;
   int context_max = 0;
   float norm_epsilon = 1e-5f;
+  float norm_offset = 0;         // 1 where files store weight − 1 (Gemma, not in GGUF)
   bool tied_embeddings = false;  // the head is the embedding table
+  float embedding_scale = 1;     // rounded to the embedding's type, as the reference does
+  float attention_scale = 0;     // of q·k; usually 1/√head_dim
+  float attention_softcap = 0;   // > 0: score = cap · tanh(score / cap)
+  float final_softcap = 0;       // the same for logits
+  BiasSpec biases;
   kernels::Activation activation = kernels::Activation::kSilu;
-  RopeSpec rope;
+  std::vector<RopeSpec> ropes;         // at least one
+  std::vector<LayerKind> layer_kinds;  // [layers]
 };
 
-// What a weight is for; an architecture names each one it has.
-enum class Role {
-  kEmbedding,      // [vocab, hidden]
-  kFinalNorm,      // [hidden]
-  kHead,           // [vocab, hidden]; absent when tied
-  kAttentionNorm,  // [hidden] before attention
-  kQ,
-  kK,
-  kV,  // [heads·head_dim | kv_heads·head_dim, hidden]
-  kQBias,
-  kKBias,
-  kVBias,
-  kO,                  // [hidden, heads·head_dim]
-  kOBias,              // [hidden]
-  kAttentionPostNorm,  // [hidden] after attention, before the residual is added (sandwich norm)
-  kMlpNorm,            // [hidden] before the MLP
-  kGate,
-  kUp,      // [intermediate, hidden]
-  kGateUp,  // [2·intermediate, hidden], gate first: instead of kGate and kUp
-  kDown,    // [hidden, intermediate]
-  kGateBias,
-  kUpBias,
-  kDownBias,
-  kMlpPostNorm,  // [hidden] after the MLP
-};
-
-enum class FileKind { kHuggingFace, kGguf };
-
-// One tensor name of an architecture. "{}" stands for the layer's number; names without it are there once.
-struct WeightName {
-  Role role;
-  std::string_view hugging_face;
-  std::string_view gguf;
-  bool optional = false;  // e.g. a bias that only some checkpoints have
+// A setting that changes results and must have one of the values this program computes, or be absent or null.
+struct Setting {
+  std::string_view key;
+  std::string_view allowed;  // a JSON array; empty: any value, the architecture reads it itself
 };
 
 struct Architecture {
-  std::string_view name;                      // GGUF general.architecture and our own name
+  std::string_view name;                      // our own name
+  std::string_view gguf_name;                 // GGUF general.architecture
   std::vector<std::string_view> class_names;  // config.json "architectures"
   std::vector<std::string_view> model_types;  // config.json "model_type"
+  std::string_view defaults;                  // a JSON object: what transformers takes for absent keys
+  std::string_view activation_key = "hidden_act";
+  bool rope_by_layer_type = false;  // full and sliding layers have rope parameters of their own
+  std::vector<Setting> settings;    // beyond those of settings.cc, or instead of them
   std::vector<WeightName> weights;
+  // The text model's tensors may begin with one of these instead of "model." (multimodal checkpoints).
+  std::vector<std::string_view> other_prefixes;
   std::vector<std::string_view> ignored_suffixes;  // tensors some files hold that the decoder does not need
-  // `config` is config.json, or the same keys made from GGUF metadata (gguf_config.h).
-  Result<DecoderSpec> (*spec_from_config)(const Json& config, FileKind kind);
+  std::vector<std::string_view> ignored_prefixes;  // the parts of a multimodal model that see or hear
+  // Completes a spec whose common fields are filled in. `settings`: the text model's config, with defaults.
+  Result<void> (*complete)(const Json& settings, FileKind kind, DecoderSpec& spec);
 };
 
 // Every architecture this program knows (registry.cc).
 const std::vector<const Architecture*>& architectures();
 // The one a config names; kUnimplemented lists those known and the nearest.
 Result<const Architecture*> find_architecture(const Json& config);
-
-// The fields all decoders share, from config.json in either spelling (flat or under text_config). Checks ranges.
-Result<DecoderSpec> common_spec(const Json& config);
-// The part of config.json that describes the text model: text_config if there is one, else the whole.
-const Json& text_config(const Json& config);
+// The spec of a model from its config.json, or from the same keys made of GGUF metadata (gguf_config.h).
+// kUnimplemented names a setting that would change results and that this program does not compute.
+Result<DecoderSpec> decoder_spec(const Architecture& architecture, const Json& config, FileKind kind);
 
 }  // namespace sluice::model

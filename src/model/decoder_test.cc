@@ -1,5 +1,6 @@
 // The decoder against transformers: tests/golden/models holds small random models of every family, their float32 logits
 // and greedy continuations (written by tools/goldens/models.py). Every way of computing a prompt must give them.
+// SLUICE_GOLDEN_MODELS names a folder of further ones (models.py --full).
 
 #include "model/decoder.h"
 
@@ -7,36 +8,25 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <numeric>
 #include <random>
 
-#include "base/file.h"
-#include "base/json.h"
 #include "base/strings.h"
+#include "model/golden_models.h"
 #include "model/model_loader.h"
 
 namespace sluice::model {
 namespace {
 
-const std::string kGoldens = std::string(SLUICE_SOURCE_DIR) + "/tests/golden/models/";
 constexpr int kBlockTokens = 4;
 constexpr int kBlocks = 64;
-
-struct Golden {
-  std::vector<TokenId> prompt, greedy;
-  std::vector<std::vector<float>> logits;  // [prompt][vocab]
-};
-
-Golden read_golden(const std::string& family) {
-  const Json json = parse_json(read_file(kGoldens + family + "/golden.json").value()).value();
-  return {json["prompt"].get<std::vector<TokenId>>(), json["greedy"].get<std::vector<TokenId>>(),
-          json["logits"].get<std::vector<std::vector<float>>>()};
-}
 
 // One sequence of a batch: its tokens so far in the cache and a block table that is shuffled on purpose.
 struct TestSequence {
   std::vector<int32_t> blocks;
+  int pass_tokens = 0;  // of its first pass
   int context = 0;
 };
 
@@ -58,9 +48,10 @@ class GoldenModel {
     free_ = ids;
   }
 
-  TestSequence sequence(int tokens) {
-    TestSequence made;
-    for (int i = 0; i < (tokens + kBlockTokens - 1) / kBlockTokens; ++i) {
+  // Room for `tokens`; the first pass has `pass_tokens`.
+  TestSequence sequence(size_t tokens, size_t pass_tokens) {
+    TestSequence made{.pass_tokens = static_cast<int>(pass_tokens)};
+    for (size_t i = 0; i < (tokens + kBlockTokens - 1) / kBlockTokens; ++i) {
       made.blocks.push_back(free_.back());
       free_.pop_back();
     }
@@ -74,7 +65,7 @@ class GoldenModel {
   std::vector<std::vector<float>> step(const std::vector<TestSequence*>& sequences,
                                        const std::vector<std::vector<TokenId>>& tokens) {
     std::vector<TokenId> flat;
-    std::vector<int32_t> positions, rows;
+    std::vector<int32_t> positions, lengths, rows;
     std::vector<SequenceRows> slices;
     for (size_t s = 0; s < sequences.size(); ++s) {
       slices.push_back({.first_row = static_cast<int>(flat.size()),
@@ -85,9 +76,11 @@ class GoldenModel {
         rows.push_back(static_cast<int32_t>(flat.size()));
         flat.push_back(token);
         positions.push_back(sequences[s]->context++);
+        lengths.push_back(std::max(sequences[s]->pass_tokens, sequences[s]->context));
       }
     }
-    auto output = decoder_->run({.tokens = flat, .positions = positions, .sequences = slices, .logits_rows = rows});
+    auto output = decoder_->run(
+        {.tokens = flat, .positions = positions, .rope_lengths = lengths, .sequences = slices, .logits_rows = rows});
     EXPECT_TRUE(output.ok());
     std::vector<std::vector<float>> logits;
     const auto vocab = static_cast<size_t>(decoder_->traits().vocab_size);
@@ -123,62 +116,84 @@ TokenId argmax(const std::vector<float>& row) {
   return static_cast<TokenId>(std::max_element(row.begin(), row.end()) - row.begin());
 }
 
+// Greedy decoding as transformers' generate() does it.
+std::vector<TokenId> continue_greedily(GoldenModel& model, TestSequence sequence, std::vector<TokenId> text,
+                                       TokenId next, size_t tokens) {
+  std::vector<TokenId> answer;
+  while (answer.size() < tokens) {
+    answer.push_back(next);
+    text.push_back(next);
+    std::vector<TokenId> fresh = {next};
+    if (static_cast<int>(text.size()) > model.decoder().cache_regime(sequence.pass_tokens).tokens_max) {
+      sequence.pass_tokens = static_cast<int>(text.size());  // the cache is dropped and all is computed anew
+      sequence.context = 0;
+      fresh = text;
+    }
+    next = argmax(model.step({&sequence}, {fresh}).back());
+  }
+  return answer;
+}
+
 struct Case {
-  std::string family, file;  // file: "" for the directory (safetensors), or "model.gguf"
+  std::string folder;
+  bool gguf = false;
 };
 
 class DecoderGolden : public testing::TestWithParam<Case> {
  protected:
-  std::string path() const {
-    return kGoldens + GetParam().family + (GetParam().file.empty() ? "" : "/" + GetParam().file);
-  }
-  // The directory holds both kinds of file; a safetensors load names the directory.
-  Golden golden_ = read_golden(GetParam().family);
+  // Empty when the model has no such file.
+  std::string path() const { return GetParam().gguf ? files_.gguf() : files_.safetensors(); }
+
+  const GoldenFiles files_{GetParam().folder};
+  const std::vector<GoldenRun> runs_ = golden_runs(GetParam().folder);
 };
 
 TEST_P(DecoderGolden, WholePromptAndGreedyText) {
+  double most = 0;
   for (const kernels::Ops* ops : kernels::available_ops()) {
     SCOPED_TRACE(ops->name);
-    GoldenModel model(path(), {.block_tokens = kBlockTokens}, *ops);
-    TestSequence sequence = model.sequence(100);
-    const auto logits = model.step({&sequence}, {golden_.prompt});
-    EXPECT_LT(relative_error(logits, golden_.logits), 1e-4);
-    TokenId next = argmax(logits.back());
-    std::vector<TokenId> greedy;
-    for (size_t i = 0; i < golden_.greedy.size(); ++i) {
-      greedy.push_back(next);
-      next = argmax(model.step({&sequence}, {{next}})[0]);
+    for (const GoldenRun& run : runs_) {
+      SCOPED_TRACE(cat(run.prompt.size(), " tokens"));
+      GoldenModel model(path(), {.block_tokens = kBlockTokens}, *ops);
+      TestSequence sequence = model.sequence(run.prompt.size() + run.greedy.size(), run.prompt.size());
+      const auto logits = model.step({&sequence}, {run.prompt});
+      const double error = relative_error(logits, run.logits);
+      EXPECT_LT(error, 1e-4);
+      most = std::max(most, error);
+      EXPECT_EQ(continue_greedily(model, sequence, run.prompt, argmax(logits.back()), run.greedy.size()), run.greedy);
     }
-    EXPECT_EQ(greedy, golden_.greedy);
   }
+  RecordProperty("relative_error", cat(most));
 }
 
 TEST_P(DecoderGolden, ChunksMixedBatchesAndCopiedBlocksAreBitEqual) {
   const kernels::Ops& ops = *kernels::available_ops().back();
-  GoldenModel model(path(), {.block_tokens = kBlockTokens}, ops);
-  TestSequence whole = model.sequence(40), chunked = model.sequence(40), other = model.sequence(40);
-  const auto expected = model.step({&whole}, {golden_.prompt});
+  for (const GoldenRun& run : runs_) {
+    const size_t length = run.prompt.size();
+    GoldenModel model(path(), {.block_tokens = kBlockTokens}, ops);
+    TestSequence whole = model.sequence(length, length), chunked = model.sequence(length, length);
+    TestSequence other = model.sequence(length, 1);
+    const auto expected = model.step({&whole}, {run.prompt});
 
-  // In uneven chunks, beside another sequence that is at another place.
-  std::vector<std::vector<float>> got;
-  size_t at = 0;
-  for (const size_t chunk : {5u, 1u, 11u, 3u, 17u}) {
-    const std::vector<TokenId> part(golden_.prompt.begin() + static_cast<long>(at),
-                                    golden_.prompt.begin() + static_cast<long>(at + chunk));
-    const auto rows = model.step({&other, &chunked}, {{golden_.prompt[at % 7], golden_.prompt[3]}, part});
-    got.insert(got.end(), rows.begin() + 2, rows.end());
-    at += chunk;
+    // In uneven chunks, beside another sequence that is at another place.
+    std::vector<std::vector<float>> got;
+    for (size_t at = 0, chunk = 5; at < length; at += chunk, chunk = chunk * 7 % 13 + 1) {
+      const auto from = run.prompt.begin() + static_cast<long>(at);
+      const std::vector<TokenId> part(from, from + static_cast<long>(std::min(chunk, length - at)));
+      const auto rows = model.step({&other, &chunked}, {{run.prompt[at % 7], run.prompt[3]}, part});
+      got.insert(got.end(), rows.begin() + 2, rows.end());
+    }
+    EXPECT_EQ(got, expected);
+
+    // A continuation over a shared prefix: full blocks and three tokens of one that is copied.
+    const size_t blocks = length / kBlockTokens / 2, cached = blocks * kBlockTokens + 3;
+    TestSequence shared = model.sequence(length, length);
+    std::copy_n(whole.blocks.begin(), blocks, shared.blocks.begin());
+    model.decoder().copy_block(whole.blocks[blocks], shared.blocks[blocks], 3);
+    shared.context = static_cast<int>(cached);
+    const auto rest = model.step({&shared}, {{run.prompt.begin() + static_cast<long>(cached), run.prompt.end()}});
+    EXPECT_TRUE(std::equal(rest.begin(), rest.end(), expected.begin() + static_cast<long>(cached)));
   }
-  ASSERT_EQ(at, golden_.prompt.size());
-  EXPECT_EQ(got, expected);
-
-  // A continuation over a shared prefix: four full blocks and three tokens of a copied fifth.
-  TestSequence shared = model.sequence(40);
-  for (size_t b = 0; b < 4; ++b) shared.blocks[b] = whole.blocks[b];
-  model.decoder().copy_block(whole.blocks[4], shared.blocks[4], 3);
-  shared.context = 19;
-  const auto rest = model.step({&shared}, {{golden_.prompt.begin() + 19, golden_.prompt.end()}});
-  EXPECT_TRUE(std::equal(rest.begin(), rest.end(), expected.begin() + 19));
 }
 
 TEST_P(DecoderGolden, SmallerTypesStayNear) {
@@ -194,32 +209,42 @@ TEST_P(DecoderGolden, SmallerTypesStayNear) {
       {{.kv_dtype = DType::kBF16, .block_tokens = kBlockTokens}, 2e-2},
       {{.weights = {.quantization = WeightQuantization::kInt8}, .block_tokens = kBlockTokens}, 5e-2},
   };
+  const GoldenRun& run = runs_.front();
   for (const Narrow& one : narrow) {
     GoldenModel model(path(), one.options, ops);
-    TestSequence sequence = model.sequence(40);
-    EXPECT_LT(relative_error(model.step({&sequence}, {golden_.prompt}), golden_.logits), one.error);
+    TestSequence sequence = model.sequence(run.prompt.size(), run.prompt.size());
+    EXPECT_LT(relative_error(model.step({&sequence}, {run.prompt}), run.logits), one.error);
   }
 }
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const auto& entry : std::filesystem::directory_iterator(kGoldens)) {
-    const std::string family = entry.path().filename().string();
-    all.push_back({family, ""});
-    all.push_back({family, "model.gguf"});
+  std::vector<std::string> folders = {golden_folder("")};
+  if (const char* more = std::getenv("SLUICE_GOLDEN_MODELS"); more != nullptr) folders.emplace_back(more);
+  for (const std::string& folder : folders) {
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+      const std::string path = entry.path().string();
+      all.push_back({path, false});
+      if (std::filesystem::exists(path + "/gguf.json") || std::filesystem::exists(path + "/model.gguf"))
+        all.push_back({path, true});
+    }
   }
-  std::ranges::sort(all, {}, [](const Case& c) { return c.family + c.file; });
+  std::ranges::sort(all, {}, [](const Case& c) { return c.folder + (c.gguf ? "1" : "0"); });
   return all;
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, DecoderGolden, testing::ValuesIn(cases()), [](const auto& tested) {
-  return tested.param.family + (tested.param.file.empty() ? "_safetensors" : "_gguf");
+  const std::filesystem::path folder = tested.param.folder;
+  const std::string outside =
+      folder.string().starts_with(golden_folder("")) ? "" : folder.parent_path().filename().string() + "_";
+  return outside + folder.filename().string() + (tested.param.gguf ? "_gguf" : "_safetensors");
 });
 
 TEST(Decoder, RefusesCacheTypesThatDoNotFitTheHead) {
   ThreadPool pool({.threads = 1});
+  const GoldenFiles llama(golden_folder("llama2"));
   const auto files =
-      std::make_shared<const checkpoint::ModelFiles>(checkpoint::open_model(kGoldens + "llama2").value());
+      std::make_shared<const checkpoint::ModelFiles>(checkpoint::open_model(llama.safetensors()).value());
   const auto description = describe_model(*files).value();
   const auto decoder = load_decoder(files, description, {.kv_dtype = DType::kQ8_0}, kernels::reference_ops(), pool);
   ASSERT_FALSE(decoder.ok());
@@ -241,8 +266,9 @@ TEST(TargetDtype, KeepsWhatNeedsNoChangeAndNeverQuantisesTwice) {
 }
 
 TEST(Decoder, NamesATokenOutsideTheVocabulary) {
-  GoldenModel model(kGoldens + "llama2", {.block_tokens = kBlockTokens}, kernels::reference_ops());
-  TestSequence sequence = model.sequence(8);
+  const GoldenFiles llama(golden_folder("llama2"));
+  GoldenModel model(llama.safetensors(), {.block_tokens = kBlockTokens}, kernels::reference_ops());
+  TestSequence sequence = model.sequence(8, 1);
   const std::vector<TokenId> tokens = {97};
   const std::vector<int32_t> positions = {0};
   const std::vector<SequenceRows> rows = {{.first_row = 0, .rows = 1, .context = 0, .blocks = sequence.blocks.data()}};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "base/log.h"
 #include "base/strings.h"
 #include "checkpoint/quantized_weights.h"
 #include "model/weight_conversion.h"
@@ -11,13 +12,6 @@ namespace sluice::model {
 namespace {
 
 using checkpoint::WeightMap;
-
-std::string tensor_name(const WeightName& name, FileKind kind, int layer) {
-  std::string text(kind == FileKind::kGguf ? name.gguf : name.hugging_face);
-  if (const size_t braces = text.find("{}"); braces != std::string::npos)
-    text.replace(braces, 2, std::to_string(layer));
-  return text;
-}
 
 // Where a vector goes; null for the roles of matrices.
 std::vector<float>* vector_slot(Role role, DecoderWeights& weights, DecoderLayerWeights& layer) {
@@ -38,6 +32,10 @@ std::vector<float>* vector_slot(Role role, DecoderWeights& weights, DecoderLayer
       return &layer.k_bias;
     case Role::kVBias:
       return &layer.v_bias;
+    case Role::kQNorm:
+      return &layer.q_norm;
+    case Role::kKNorm:
+      return &layer.k_norm;
     case Role::kOBias:
       return &layer.o_bias;
     case Role::kGateBias:
@@ -62,6 +60,13 @@ Shape expected_shape(Role role, const DecoderSpec& spec) {
     case Role::kK:
     case Role::kV:
       return {kv, spec.hidden_size};
+    case Role::kQkv:
+      return {q + 2 * kv, spec.hidden_size};
+    case Role::kQkvBias:
+      return {q + 2 * kv};
+    case Role::kQNorm:
+    case Role::kKNorm:
+      return {spec.head_dim};
     case Role::kQBias:
       return {q};
     case Role::kKBias:
@@ -84,6 +89,33 @@ Shape expected_shape(Role role, const DecoderSpec& spec) {
   }
 }
 
+// Whether a checkpoint must have the tensor, may have it, or has no place for it.
+enum class Need { kRequired, kOptional, kNone };
+
+Need need_of(const WeightName& name, FileKind kind, const DecoderSpec& spec) {
+  const auto bias = [&](bool has) {
+    if (kind == FileKind::kGguf) return Need::kOptional;  // its metadata does not speak of biases
+    return has ? Need::kRequired : Need::kNone;
+  };
+  switch (name.role) {
+    case Role::kQBias:
+    case Role::kKBias:
+    case Role::kVBias:
+    case Role::kQkvBias:
+      return bias(spec.biases.qkv);
+    case Role::kOBias:
+      return bias(spec.biases.o);
+    case Role::kGateBias:
+    case Role::kUpBias:
+    case Role::kDownBias:
+      return bias(spec.biases.mlp);
+    case Role::kHead:
+      return Need::kOptional;
+    default:
+      return Need::kRequired;
+  }
+}
+
 // Rows [first, first + count) of a matrix, as a matrix.
 Tensor row_slice(const Tensor& matrix, int64_t first, int64_t count) {
   return {.data = matrix.row(first), .dtype = matrix.dtype, .shape = {count, matrix.shape.columns()}};
@@ -92,17 +124,17 @@ Tensor row_slice(const Tensor& matrix, int64_t first, int64_t count) {
 // Walks the architecture's names once, converting as it goes.
 class WeightLoader {
  public:
-  WeightLoader(const DecoderSpec& spec, FileKind kind, const WeightMap& files, const WeightOptions& options,
+  WeightLoader(const DecoderSpec& spec, const Naming& naming, const WeightMap& files, const WeightOptions& options,
                ThreadPool& pool)
-      : spec_(spec), kind_(kind), files_(files), options_(options), pool_(pool) {}
+      : spec_(spec), naming_(naming), files_(files), options_(options), pool_(pool) {}
 
   Result<void> load(const Architecture& architecture, const std::function<void(size_t, size_t)>& progress) {
+    names_ = architecture.weights;
     weights_.layers.resize(static_cast<size_t>(spec_.layers));
     size_t done = 0;
     for (int layer = 0; layer < spec_.layers; ++layer) {
       for (const WeightName& name : architecture.weights) {
-        const bool per_layer = name.hugging_face.find("{}") != std::string_view::npos;
-        if (!per_layer && layer > 0) continue;
+        if (!per_layer(name) && layer > 0) continue;
         SLUICE_RETURN_IF_ERROR(load_one(name, layer, done));
         if (progress) progress(done, files_.tensor_bytes());
       }
@@ -115,9 +147,11 @@ class WeightLoader {
 
  private:
   Result<void> load_one(const WeightName& name, int layer, size_t& done) {
-    const std::string text = tensor_name(name, kind_, layer);
+    const std::string text = tensor_name(name, naming_, layer);
+    const Need need = need_of(name, naming_.kind, spec_);
+    if (text.empty() || need == Need::kNone) return {};
     if (!files_.contains(text)) {
-      if (name.optional) return {};
+      if (need == Need::kOptional || replaced(name.role, layer)) return {};
       return files_.tensor(text).error();
     }
     const checkpoint::WeightEntry& stored = *files_.find(text);
@@ -129,10 +163,31 @@ class WeightLoader {
     done += stored.bytes;
     DecoderLayerWeights& target = weights_.layers[static_cast<size_t>(layer)];
     used_.insert(text);
+    if (name.role == Role::kQkvBias) return place_qkv_bias(stored, target);
     std::vector<float>* slot = vector_slot(name.role, weights_, target);
     if (slot == nullptr) return place_matrix(name.role, stored, target);
     SLUICE_TRY(*slot, widen_vector(files_, stored));
     weights_.owned_bytes += slot->size() * sizeof(float);
+    return {};
+  }
+
+  // Some files fuse Q K V, others of the same architecture do not: either will do.
+  bool replaced(Role role, int layer) const {
+    const auto in_files = [&](Role other) {
+      const auto found = std::ranges::find(names_, other, &WeightName::role);
+      return found != names_.end() && files_.contains(tensor_name(*found, naming_, layer));
+    };
+    if (role == Role::kQkv) return in_files(Role::kQ);
+    return (role == Role::kQ || role == Role::kK || role == Role::kV) && in_files(Role::kQkv);
+  }
+
+  Result<void> place_qkv_bias(const checkpoint::WeightEntry& stored, DecoderLayerWeights& layer) {
+    SLUICE_TRY(const std::vector<float> all, widen_vector(files_, stored));
+    const auto q_end = all.begin() + spec_.heads * spec_.head_dim, k_end = q_end + spec_.kv_heads * spec_.head_dim;
+    layer.q_bias.assign(all.begin(), q_end);
+    layer.k_bias.assign(q_end, k_end);
+    layer.v_bias.assign(k_end, all.end());
+    weights_.owned_bytes += all.size() * sizeof(float);
     return {};
   }
 
@@ -159,6 +214,13 @@ class WeightLoader {
       case Role::kV:
         layer.v = matrix;
         break;
+      case Role::kQkv: {
+        const int64_t q = int64_t{spec_.heads} * spec_.head_dim, kv = int64_t{spec_.kv_heads} * spec_.head_dim;
+        layer.q = row_slice(matrix, 0, q);
+        layer.k = row_slice(matrix, q, kv);
+        layer.v = row_slice(matrix, q + kv, kv);
+        break;
+      }
       case Role::kO:
         layer.o = matrix;
         break;
@@ -182,14 +244,24 @@ class WeightLoader {
   // A tensor nobody asked for means that the model does something this architecture does not: running it would be
   // wrong.
   Result<void> refuse_unknown(const Architecture& architecture) const {
+    size_t left_out = 0;
     for (const checkpoint::WeightEntry& entry : files_.entries()) {
       if (used_.contains(entry.name)) continue;
       const auto ignored = [&](std::string_view suffix) { return std::string_view(entry.name).ends_with(suffix); };
       if (std::ranges::any_of(architecture.ignored_suffixes, ignored)) continue;
       if (checkpoint::is_zero_bias(files_, entry)) continue;
+      const auto elsewhere = [&](std::string_view prefix) { return entry.name.starts_with(prefix); };
+      if (std::ranges::any_of(architecture.ignored_prefixes, elsewhere)) {
+        ++left_out;
+        continue;
+      }
       return unimplemented(cat("tensor '", entry.name, "' ", entry.shape.str(), " has no place in architecture ",
                                architecture.name, " with ", spec_.layers,
                                " layers: this model has a part that is not supported"));
+    }
+    if (left_out > 0) {
+      log::warn("only the text half of this model is used; it will not see images",
+                {{"architecture", architecture.class_names.back()}, {"tensors_not_loaded", left_out}});
     }
     return {};
   }
@@ -197,15 +269,16 @@ class WeightLoader {
   Result<void> finish_head() {
     if (weights_.head && !spec_.tied_embeddings) return {};
     // GGUF files leave out the head when it is tied; some safetensors hold both although the config ties them.
-    if (!weights_.head && !spec_.tied_embeddings && kind_ != FileKind::kGguf) {
+    if (!weights_.head && !spec_.tied_embeddings && naming_.kind != FileKind::kGguf) {
       return corrupt_data("the weights have no lm_head.weight, and config.json does not say tie_word_embeddings");
     }
-    if (!weights_.head || kind_ != FileKind::kGguf) weights_.head = weights_.embedding;
+    if (!weights_.head || naming_.kind != FileKind::kGguf) weights_.head = weights_.embedding;
     return {};
   }
 
   const DecoderSpec& spec_;
-  FileKind kind_;
+  const Naming naming_;
+  std::span<const WeightName> names_;
   const WeightMap& files_;
   const WeightOptions& options_;
   ThreadPool& pool_;
@@ -231,7 +304,7 @@ DType target_dtype(DType stored, Role role, int64_t columns, const WeightOptions
 Result<DecoderWeights> load_decoder_weights(const Architecture& architecture, const DecoderSpec& spec, FileKind kind,
                                             std::shared_ptr<const WeightMap> files, const WeightOptions& options,
                                             ThreadPool& pool, const std::function<void(size_t, size_t)>& progress) {
-  WeightLoader loader(spec, kind, *files, options, pool);
+  WeightLoader loader(spec, find_naming(architecture, kind, *files), *files, options, pool);
   SLUICE_RETURN_IF_ERROR(loader.load(architecture, progress));
   DecoderWeights weights = loader.take();
   weights.files = std::move(files);

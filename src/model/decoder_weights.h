@@ -17,6 +17,7 @@ struct DecoderLayerWeights {
   std::vector<float> attention_norm;                 // [hidden]
   Tensor q, k, v;                                    // [heads·head_dim, hidden], [kv_heads·head_dim, hidden] twice
   std::vector<float> q_bias, k_bias, v_bias;         // empty when the model has none
+  std::vector<float> q_norm, k_norm;                 // [head_dim] or empty
   Tensor o;                                          // [hidden, heads·head_dim]
   std::vector<float> o_bias;                         // [hidden] or empty
   std::vector<float> attention_post_norm;            // [hidden] or empty

@@ -1,19 +1,31 @@
 // Llama 2 and 3.x: pre-norm, SwiGLU, grouped-query attention, rotary embedding over the whole head.
 // Source: transformers models/llama; in GGUF files the rows of Q and K are permuted so that rotary pairs are
-// neighbours.
+// neighbours. GGUF also calls Mistral "llama".
 
 #include "base/json.h"
-#include "base/strings.h"
 #include "model/registry.h"
-#include "model/rope.h"
+#include "model/rope_config.h"
+#include "model/settings.h"
 
 namespace sluice::model {
 namespace {
 
-Result<DecoderSpec> spec_from_config(const Json& config, FileKind kind) {
-  SLUICE_TRY(DecoderSpec spec, common_spec(config));
-  SLUICE_TRY(spec.rope, rope_from_config(text_config(config), spec.head_dim, kind == FileKind::kGguf));
-  return spec;
+Result<void> complete(const Json& settings, FileKind kind, DecoderSpec& spec) {
+  const bool gguf = kind == FileKind::kGguf;
+  SLUICE_TRY(const bool attention_bias, json_bool(settings, "attention_bias", false));
+  SLUICE_TRY(const bool mlp_bias, json_bool(settings, "mlp_bias", false));
+  spec.biases = {.qkv = attention_bias, .o = attention_bias, .mlp = mlp_bias};
+  SLUICE_TRY(const int window, window_from(settings));
+  if (window > 0 && !gguf) {
+    return Error{ErrorCode::kUnimplemented,
+                 "config.json: 'sliding_window' has no meaning for llama; a Mistral is model_type mistral",
+                 "sliding_window",
+                 {}};
+  }
+  set_one_window(spec, window);
+  SLUICE_TRY(RopeSpec rope, rope_from_settings(settings, {.head_dim = spec.head_dim, .interleaved = gguf}));
+  spec.ropes = {std::move(rope)};
+  return {};
 }
 
 }  // namespace
@@ -21,32 +33,18 @@ Result<DecoderSpec> spec_from_config(const Json& config, FileKind kind) {
 const Architecture& llama_architecture() {
   static const Architecture kLlama = {
       .name = "llama",
+      .gguf_name = "llama",
       .class_names = {"LlamaForCausalLM"},
       .model_types = {"llama"},
-      .weights =
-          {
-              {Role::kEmbedding, "model.embed_tokens.weight", "token_embd.weight"},
-              {Role::kFinalNorm, "model.norm.weight", "output_norm.weight"},
-              {Role::kHead, "lm_head.weight", "output.weight", true},
-              {Role::kAttentionNorm, "model.layers.{}.input_layernorm.weight", "blk.{}.attn_norm.weight"},
-              {Role::kQ, "model.layers.{}.self_attn.q_proj.weight", "blk.{}.attn_q.weight"},
-              {Role::kK, "model.layers.{}.self_attn.k_proj.weight", "blk.{}.attn_k.weight"},
-              {Role::kV, "model.layers.{}.self_attn.v_proj.weight", "blk.{}.attn_v.weight"},
-              {Role::kQBias, "model.layers.{}.self_attn.q_proj.bias", "blk.{}.attn_q.bias", true},
-              {Role::kKBias, "model.layers.{}.self_attn.k_proj.bias", "blk.{}.attn_k.bias", true},
-              {Role::kVBias, "model.layers.{}.self_attn.v_proj.bias", "blk.{}.attn_v.bias", true},
-              {Role::kO, "model.layers.{}.self_attn.o_proj.weight", "blk.{}.attn_output.weight"},
-              {Role::kOBias, "model.layers.{}.self_attn.o_proj.bias", "blk.{}.attn_output.bias", true},
-              {Role::kMlpNorm, "model.layers.{}.post_attention_layernorm.weight", "blk.{}.ffn_norm.weight"},
-              {Role::kGate, "model.layers.{}.mlp.gate_proj.weight", "blk.{}.ffn_gate.weight"},
-              {Role::kUp, "model.layers.{}.mlp.up_proj.weight", "blk.{}.ffn_up.weight"},
-              {Role::kDown, "model.layers.{}.mlp.down_proj.weight", "blk.{}.ffn_down.weight"},
-              {Role::kGateBias, "model.layers.{}.mlp.gate_proj.bias", "blk.{}.ffn_gate.bias", true},
-              {Role::kUpBias, "model.layers.{}.mlp.up_proj.bias", "blk.{}.ffn_up.bias", true},
-              {Role::kDownBias, "model.layers.{}.mlp.down_proj.bias", "blk.{}.ffn_down.bias", true},
-          },
+      .defaults =
+          R"({"hidden_act": "silu", "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
+                      "num_attention_heads": 32, "max_position_embeddings": 2048, "rms_norm_eps": 1e-6})",
+      .settings = {{"attention_bias", "[false, true]"}, {"mlp_bias", "[false, true]"}, {"sliding_window", ""}},
+      .weights = llama_weights(),
+      .other_prefixes = {},
       .ignored_suffixes = {"rotary_emb.inv_freq", "rope_freqs.weight"},
-      .spec_from_config = spec_from_config,
+      .ignored_prefixes = {},
+      .complete = complete,
   };
   return kLlama;
 }

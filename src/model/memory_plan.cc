@@ -23,12 +23,10 @@ struct WeightBytes {
 WeightBytes weight_bytes(const checkpoint::ModelFiles& files, const ModelDescription& description,
                          const WeightOptions& options) {
   WeightBytes bytes;
+  const Naming naming = find_naming(*description.architecture, description.kind, files.weights);
   for (const WeightName& name : description.architecture->weights) {
-    const std::string_view pattern = description.kind == FileKind::kGguf ? name.gguf : name.hugging_face;
-    const size_t braces = pattern.find("{}");
-    for (int layer = 0; layer < (braces == std::string_view::npos ? 1 : description.spec.layers); ++layer) {
-      std::string text(pattern);
-      if (braces != std::string_view::npos) text.replace(braces, 2, std::to_string(layer));
+    for (int layer = 0; layer < (per_layer(name) ? description.spec.layers : 1); ++layer) {
+      const std::string text = tensor_name(name, naming, layer);
       const checkpoint::WeightEntry* entry = files.weights.find(text);
       if (entry == nullptr || !entry->dtype) continue;
       const int64_t columns = entry->shape.columns(), rows = entry->shape.rows();

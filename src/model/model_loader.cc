@@ -36,8 +36,7 @@ Result<ModelDescription> describe_model(const checkpoint::ModelFiles& files) {
   }
   const Json& config = description.kind == FileKind::kGguf ? from_gguf : files.config;
   SLUICE_TRY(description.architecture, find_architecture(config));
-  SLUICE_TRY(description.spec, description.architecture->spec_from_config(config, description.kind));
-  description.spec.architecture = description.architecture->name;
+  SLUICE_TRY(description.spec, decoder_spec(*description.architecture, config, description.kind));
   description.stored_dtype = most_common_dtype(files.weights);
   return description;
 }

@@ -1,108 +1,71 @@
 #include "model/rope.h"
 
+#include <algorithm>
 #include <cmath>
-#include <numbers>
 
-#include "base/json.h"
-#include "base/strings.h"
+#include "base/check.h"
 
 namespace sluice::model {
 namespace {
 
-// Where a config keeps rope settings: the newer block, the older one, or null.
-const Json* rope_block(const Json& config) {
-  const Json* block = json_find(config, "rope_parameters");
-  if (block == nullptr || block->is_null()) block = json_find(config, "rope_scaling");
-  return block != nullptr && block->is_object() ? block : nullptr;
-}
-
-Result<double> required_number(const Json& block, std::string_view key, std::string_view type) {
-  const Json* value = json_find(block, key);
-  if (value == nullptr || !value->is_number()) {
-    return invalid_argument(cat("rope type '", type, "' needs a number '", key, "' in rope_parameters"),
-                            std::string(key));
-  }
-  return value->get<double>();
-}
-
-Result<void> apply_llama3(const Json& block, std::vector<float>& frequencies) {
-  SLUICE_TRY(const double factor, required_number(block, "factor", "llama3"));
-  SLUICE_TRY(const double low, required_number(block, "low_freq_factor", "llama3"));
-  SLUICE_TRY(const double high, required_number(block, "high_freq_factor", "llama3"));
-  SLUICE_TRY(const double original, required_number(block, "original_max_position_embeddings", "llama3"));
-  if (factor <= 0 || low <= 0 || high <= low || original <= 0) {
-    return invalid_argument(
-        "rope type 'llama3': factor, low_freq_factor < high_freq_factor and "
-        "original_max_position_embeddings must be positive");
-  }
-  for (float& frequency : frequencies) {
-    const auto wavelength = static_cast<float>(2 * std::numbers::pi) / frequency;
-    if (wavelength < original / high) continue;
-    if (wavelength > original / low) {
-      frequency = static_cast<float>(frequency / factor);
-    } else {
-      const double smooth = (original / wavelength - low) / (high - low);
-      frequency = static_cast<float>((1 - smooth) * frequency / factor + smooth * frequency);
-    }
-  }
-  return {};
+// transformers' _compute_dynamic_ntk_parameters for a pass of `length` > original_length tokens, in its float32.
+void dynamic_frequencies(const RopeSpec& rope, int length, std::vector<float>& out) {
+  const auto original = static_cast<float>(rope.original_length);
+  const float stretch = rope.dynamic_factor * static_cast<float>(length) / original - (rope.dynamic_factor - 1.0f);
+  const auto d = static_cast<float>(rope.exponent_dim);
+  const float base = rope.theta * std::pow(stretch, d / (d - 2.0f));
+  for (size_t i = 0; i < out.size(); ++i) out[i] = 1.0f / std::pow(base, static_cast<float>(2 * i) / d);
 }
 
 }  // namespace
 
-Result<double> partial_rotary_factor(const Json& config, double fallback) {
-  if (const Json* block = rope_block(config);
-      block != nullptr && json_find(*block, "partial_rotary_factor") != nullptr) {
-    return json_number(*block, "partial_rotary_factor", fallback);
-  }
-  return json_number(config, "partial_rotary_factor", fallback);
-}
-
-Result<RopeSpec> rope_from_config(const Json& config, int rotary_dim, bool interleaved) {
-  static const Json kNone = Json::object();
-  const Json* found = rope_block(config);
-  const Json& block = found != nullptr ? *found : kNone;
-  SLUICE_TRY(const double theta_outside, json_number(config, "rope_theta", 10000.0));
-  SLUICE_TRY(const double theta, json_number(block, "rope_theta", theta_outside));
-  SLUICE_TRY(const std::string old_type, json_string(block, "type", "default"));
-  SLUICE_TRY(const std::string type, json_string(block, "rope_type", old_type));
-  if (rotary_dim <= 0 || rotary_dim % 2 != 0) {
-    return invalid_argument(cat("the rotary part of a head must be an even number of elements, not ", rotary_dim));
-  }
-  if (!(theta > 0)) return invalid_argument(cat("rope_theta must be positive, not ", theta), "rope_theta");
-
-  RopeSpec rope{.rotary_dim = rotary_dim, .interleaved = interleaved};
-  for (int i = 0; i < rotary_dim; i += 2) {
-    const float exponent = static_cast<float>(i) / static_cast<float>(rotary_dim);
-    rope.inverse_frequency.push_back(1.0f / std::pow(static_cast<float>(theta), exponent));
-  }
-  if (type == "linear") {
-    SLUICE_TRY(const double factor, required_number(block, "factor", type));
-    if (!(factor > 0)) return invalid_argument("rope factor must be positive", "factor");
-    for (float& frequency : rope.inverse_frequency) frequency = static_cast<float>(frequency / factor);
-  } else if (type == "llama3") {
-    SLUICE_RETURN_IF_ERROR(apply_llama3(block, rope.inverse_frequency));
-  } else if (type != "default") {
-    return unimplemented(cat("rope type '", type, "' is not supported; known are default, linear, llama3"));
-  }
-  // Factors per frequency that a file gives outright (GGUF rope_freqs.weight, from gguf_config.h).
-  if (const Json* factors = json_find(block, "frequency_factors"); factors != nullptr) {
-    if (!factors->is_array() || factors->size() != rope.inverse_frequency.size()) {
-      return corrupt_data(cat("rope_freqs.weight must have ", rope.inverse_frequency.size(), " elements"));
+void fill_rope_tables(const RopeSpec& rope, std::span<const int32_t> positions, std::span<const int32_t> lengths,
+                      float* cos, float* sin) {
+  SLUICE_CHECK(!rope.depends_on_length() || lengths.size() == positions.size());
+  std::vector<float> dynamic;
+  int dynamic_length = 0;
+  for (size_t row = 0; row < positions.size(); ++row) {
+    const std::vector<float>* frequencies = &rope.inverse_frequency;
+    if (rope.depends_on_length() && lengths[row] > rope.original_length) {
+      if (rope.dynamic_factor > 0) {
+        if (lengths[row] != dynamic_length) {
+          dynamic_length = lengths[row];
+          dynamic.resize(rope.inverse_frequency.size());
+          dynamic_frequencies(rope, dynamic_length, dynamic);
+        }
+        frequencies = &dynamic;
+      } else {
+        frequencies = &rope.long_inverse_frequency;
+      }
     }
-    for (size_t i = 0; i < factors->size(); ++i) rope.inverse_frequency[i] /= (*factors)[i].get<float>();
-  }
-  return rope;
-}
-
-void fill_rope_tables(const RopeSpec& rope, std::span<const int32_t> positions, float* cos, float* sin) {
-  for (const int32_t position : positions) {
-    for (const float frequency : rope.inverse_frequency) {
-      const float angle = static_cast<float>(position) * frequency;  // rounded to float as the reference does
+    for (const float frequency : *frequencies) {
+      const float angle = static_cast<float>(positions[row]) * frequency;  // rounded to float as the reference does
       *cos++ = static_cast<float>(std::cos(static_cast<double>(angle))) * rope.magnitude;
       *sin++ = static_cast<float>(std::sin(static_cast<double>(angle))) * rope.magnitude;
     }
   }
+}
+
+CacheRegime rope_cache_regime(std::span<const RopeSpec> ropes, int pass_tokens) {
+  CacheRegime regime;
+  int64_t bit = 1;
+  bool dynamic = false;
+  for (const RopeSpec& rope : ropes) {
+    if (!rope.depends_on_length()) continue;
+    if (pass_tokens <= rope.original_length) {
+      regime.shared_tokens = std::min(regime.shared_tokens, rope.original_length);
+      if (rope.restarts) regime.tokens_max = std::min(regime.tokens_max, rope.original_length);
+    } else if (rope.dynamic_factor > 0) {
+      // Every length has a base of its own.
+      dynamic = true;
+      regime.shared_tokens = std::min(regime.shared_tokens, pass_tokens);
+    } else {
+      regime.id -= bit;
+    }
+    bit *= 2;
+  }
+  if (dynamic) regime.id = pass_tokens;
+  return regime;
 }
 
 }  // namespace sluice::model

@@ -1,22 +1,19 @@
 #pragma once
-// Inverse frequencies of every rope type, and the cos/sin tables of a step.
+// The cos/sin tables of a step, and which cached tokens were rotated alike.
 
 #include <span>
 
-#include "base/json_fwd.h"
 #include "model/decoder_spec.h"
+#include "model/language_model.h"
 
 namespace sluice::model {
 
-// The rope block of a config in either spelling: rope_parameters {rope_theta, rope_type, …} (transformers 5) or
-// rope_theta with rope_scaling {type | rope_type, factor, …} (before). `rotary_dim` elements of a head rotate.
-// Types default, linear, llama3. An unknown type is kUnimplemented and names it; a missing factor is kInvalidArgument.
-// Source of the formulas: transformers modeling_rope_utils.py; llama3: Llama 3.1's apply_scaling.
-Result<RopeSpec> rope_from_config(const Json& config, int rotary_dim, bool interleaved);
-// `partial_rotary_factor` of a config in either spelling, or `fallback`.
-Result<double> partial_rotary_factor(const Json& config, double fallback);
+// cos, sin: [positions, rotary_dim/2]. lengths[i]: the length of the pass that computes row i
+// (StepBatch::rope_lengths).
+void fill_rope_tables(const RopeSpec& rope, std::span<const int32_t> positions, std::span<const int32_t> lengths,
+                      float* cos, float* sin);
 
-// cos, sin: [positions, rotary_dim/2]
-void fill_rope_tables(const RopeSpec& rope, std::span<const int32_t> positions, float* cos, float* sin);
+// LanguageModel::cache_regime of a model with these ropes.
+CacheRegime rope_cache_regime(std::span<const RopeSpec> ropes, int pass_tokens);
 
 }  // namespace sluice::model
