@@ -127,7 +127,8 @@ Result<int> run_bench(const CommandLine& line) {
   const int most = *std::ranges::max_element(batches);
   const int blocks_each = (longest + options.load.block_tokens - 1) / options.load.block_tokens;
   const int rows_max = std::max({*std::ranges::max_element(prompts), most, kDecodeContext});
-  const size_t needed = decoder->cache_layout().block_bytes * static_cast<size_t>(blocks_each * most) +
+  const model::CacheLayout cache = decoder->cache_layout();
+  const size_t needed = (cache.block_bytes + cache.window_block_bytes) * static_cast<size_t>(blocks_each * most) +
                         model::activation_bytes(description.spec, rows_max, most);
   if (needed > model::available_memory()) {
     return Error{ErrorCode::kResourceExhausted,

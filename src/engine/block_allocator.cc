@@ -5,7 +5,8 @@
 
 namespace sluice::engine {
 
-BlockAllocator::BlockAllocator(int blocks) : blocks_(static_cast<size_t>(blocks)) {
+BlockAllocator::BlockAllocator(int blocks, WindowSlots* window)
+    : window_(window), blocks_(static_cast<size_t>(blocks)) {
   SLUICE_CHECK(blocks > 0);
   free_.reserve(blocks_.size());
   for (BlockId block = blocks; block-- > 0;) free_.push_back(block);
@@ -51,6 +52,7 @@ void BlockAllocator::set_indexed(BlockId block, bool indexed) {
   SLUICE_CHECK(state.indexed != indexed);
   SLUICE_CHECK(state.users > 0 || !indexed, "an unused block cannot be indexed");
   state.indexed = indexed;
+  if (!indexed && window_ != nullptr) window_->forget(block);
   if (state.users == 0) {
     --idle_;
     free_.push_back(block);

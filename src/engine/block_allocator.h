@@ -1,5 +1,6 @@
 #pragma once
-// Counts who uses which block of the paged key/value cache. A block is in exactly one state:
+// Counts who uses which block of the paged key/value cache; window_slots.h does so for its window part. A block is in
+// exactly one state:
 //   free   nobody uses it and its content is worthless
 //   used   one or more sequences have it in their block tables
 //   idle   no sequence uses it, but the prefix index remembers its content; may be evicted at any time
@@ -11,14 +12,14 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/window_slots.h"
 
 namespace sluice::engine {
 
-using BlockId = int32_t;
-
 class BlockAllocator {
  public:
-  explicit BlockAllocator(int blocks);
+  // `window`, if given, is told which blocks are forgotten; it must outlive the allocator.
+  explicit BlockAllocator(int blocks, WindowSlots* window = nullptr);
 
   int capacity() const { return static_cast<int>(blocks_.size()); }
   int free() const { return static_cast<int>(free_.size()); }
@@ -48,6 +49,7 @@ class BlockAllocator {
   const Block& at(BlockId block) const;
   Block& at(BlockId block);
 
+  WindowSlots* const window_;
   std::vector<Block> blocks_;
   std::vector<BlockId> free_;  // a stack: the block freed last is warm and goes first
   int idle_ = 0;

@@ -13,6 +13,20 @@ namespace {
 
 double seconds(int64_t us) { return static_cast<double>(us) * 1e-6; }
 
+// The longest sequence must fit when it is alone.
+Result<void> check_window_slots(const model::LanguageModel& model, const EngineOptions& options) {
+  const model::CacheLayout layout = model.cache_layout();
+  if (layout.window_tokens == 0) return {};
+  const int context = options.context_max > 0 ? options.context_max : model.traits().context_max;
+  const int longest = std::min(options.blocks, (context + layout.block_tokens - 1) / layout.block_tokens);
+  const int needed = std::min(longest, layout.window_blocks(options.step_rows_max));
+  if (options.window_slots >= needed) return {};
+  return invalid_argument(
+      cat("One sequence must have room for its window of ", layout.window_tokens, " tokens and a step of ",
+          options.step_rows_max, ": that is ", needed, " window slots, but there are ", options.window_slots, "."),
+      "window_slots");
+}
+
 }  // namespace
 
 Result<std::unique_ptr<EngineCore>> EngineCore::create(std::unique_ptr<model::LanguageModel> model,
@@ -33,7 +47,10 @@ Result<std::unique_ptr<EngineCore>> EngineCore::create(std::unique_ptr<model::La
                                 options.step_rows_max, ") is below sequences_max (", options.sequences_max, ")."),
                             "step_rows_max");
   }
-  SLUICE_RETURN_IF_ERROR(model->reserve(options.blocks, options.step_rows_max, options.logits_rows_max()));
+  if (options.window_slots == 0) options.window_slots = options.blocks;
+  SLUICE_RETURN_IF_ERROR(check_window_slots(*model, options));
+  SLUICE_RETURN_IF_ERROR(
+      model->reserve({options.blocks, options.window_slots}, options.step_rows_max, options.logits_rows_max()));
   return std::unique_ptr<EngineCore>(
       new EngineCore(std::move(model), tokenizer, std::make_unique<EngineOptions>(std::move(options)), metrics, clock));
 }
@@ -46,7 +63,7 @@ EngineCore::EngineCore(std::unique_ptr<model::LanguageModel> model, const text::
       options_(std::move(options)),
       clock_(clock),
       metrics_(metrics, options_->model_name),
-      cache_(*model_, options_->blocks, options_->prefix_index),
+      cache_(*model_, {options_->blocks, options_->window_slots}, options_->step_rows_max, options_->prefix_index),
       admission_(std::make_unique<Admission>(*options_, traits_, cache_.block_tokens(), tokenizer, clock)),
       sampler_(traits_.vocab_size) {}
 
@@ -110,11 +127,12 @@ void EngineCore::adopt_prefixes() {
 
 StepPlan EngineCore::plan() {
   // Only a plan that may pre-empt reads what that would give, and counting it visits every block. A sequence needs at
-  // most one block more in a step.
-  const int available = cache_.allocator().available();
-  const bool may_preempt =
-      available < this->running() || (!waiting_.empty() && !running_.empty() &&
-                                      (*waiting_.begin())->request->priority < running_.back()->request->priority);
+  // most one block and one promise of a window slot more in a step.
+  const CacheRoom available = {cache_.allocator().available(), cache_.window_room()};
+  const bool may_preempt = available.blocks < this->running() ||
+                           (cache_.windowed() && available.window_slots < this->running()) ||
+                           (!waiting_.empty() && !running_.empty() &&
+                            (*waiting_.begin())->request->priority < running_.back()->request->priority);
   std::vector<RunningView> running;
   for (const Sequence* sequence : running_) {
     const BlockTable& table = sequence->table;
@@ -122,7 +140,8 @@ StepPlan EngineCore::plan() {
                        .tokens = sequence->length(),
                        .computed = table.computed,
                        .blocks = static_cast<int>(table.blocks.size()),
-                       .releasable = may_preempt ? cache_.releasable(table) : 0,
+                       .releasable = may_preempt ? cache_.releasable(table) : CacheRoom{},
+                       .window_grows = cache_.window_grows(table),
                        .scores_all = sequence->reads_logits});
   }
   std::vector<WaitingView> waiting;
@@ -136,10 +155,10 @@ StepPlan EngineCore::plan() {
                           .scored_rows = options_->prompt_score_rows,
                           .sequences = options_->sequences_max,
                           .block_tokens = cache_.block_tokens(),
-                          .available_blocks = available};
-  return plan_step(running, waiting, limits, [&](int i) {
+                          .available = available};
+  return plan_step(running, waiting, limits, [&](int i, bool copy_partial) {
     const Sequence& sequence = *candidates[static_cast<size_t>(i)];
-    return cache_.lookup(key(sequence), sequence.reuse_limit());
+    return cache_.lookup(key(sequence), sequence.reuse_limit(), copy_partial);
   });
 }
 
@@ -155,8 +174,7 @@ void EngineCore::reserve(const StepPlan& plan) {
   }
   for (const StepPlan::Grant& grant : plan.grants) {
     Sequence& sequence = *running[static_cast<size_t>(grant.running)];
-    if (cache_.blocks_for(sequence.table.computed + grant.rows) > static_cast<int>(sequence.table.blocks.size()))
-      cache_.grow(sequence.table);
+    cache_.prepare(sequence.table, grant.rows);
     batch_.entries.push_back({.sequence = &sequence, .rows = grant.rows});
   }
   for (size_t i = 0; i < waiting.size(); ++i) {
@@ -177,7 +195,9 @@ bool EngineCore::admit(Sequence& sequence, const StepPlan::Admission& admission)
     metrics_.queue_time.observe(seconds(*request.started_us - request.arrived_us));
     --unstarted_;
   }
-  batch_.entries.push_back({.sequence = &sequence, .rows = std::min(admission.rows, sequence.pending())});
+  const int rows = std::min(admission.rows, sequence.pending());
+  cache_.prepare(sequence.table, rows);
+  batch_.entries.push_back({.sequence = &sequence, .rows = rows});
   return true;
 }
 
@@ -206,6 +226,9 @@ void EngineCore::fill_batch() {
       batch_.rope_lengths.push_back(std::max(sequence.pass_tokens, position + 1));
     }
     batch_.sequences.push_back({entry.first_row, entry.rows, begin, sequence.table.blocks.data()});
+    if (cache_.windowed()) {
+      batch_.window_sequences.push_back({entry.first_row, entry.rows, begin, sequence.table.window_slots.data()});
+    }
     if (sequence.reads_logits) {
       for (int row = std::max(begin, sequence.rows_read); row < std::min(end, sequence.prompt_tokens - 1);
            ++row, ++entry.scored) {
@@ -223,6 +246,7 @@ Result<model::StepOutput> EngineCore::run() {
                       .positions = batch_.positions,
                       .rope_lengths = batch_.rope_lengths,
                       .sequences = batch_.sequences,
+                      .window_sequences = batch_.window_sequences,
                       .logits_rows = batch_.logits_rows,
                       .want_hidden = batch_.want_hidden});
 }
@@ -443,10 +467,6 @@ void EngineCore::end(Request& request, Result<api::Usage> outcome) {
   } else {
     request.embed->done(std::move(outcome).error());
   }
-}
-
-double EngineCore::kv_usage() const {
-  return static_cast<double>(cache_.allocator().used()) / static_cast<double>(cache_.allocator().capacity());
 }
 
 void EngineCore::update_gauges() {

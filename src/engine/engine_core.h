@@ -3,7 +3,7 @@
 // around it. One step is a transaction:
 //
 //   plan     scheduler.h decides from numbers alone which sequences compute how many rows
-//   reserve  blocks are taken; an admission that turns out not to fit stays waiting
+//   reserve  blocks and window slots are taken; an admission that turns out not to fit stays waiting
 //   run      the model computes; if it fails, the step's requests end with its error and all others go on
 //   commit   what was computed is declared computed and shown to the prefix index
 //   publish  tokens are sampled and sent; finished sequences give their blocks back
@@ -57,7 +57,7 @@ class EngineCore {
   int running() const { return static_cast<int>(running_.size()); }
   int waiting() const { return static_cast<int>(waiting_.size()); }
   int unstarted_requests() const { return unstarted_; }  // that have not had a place in the batch
-  double kv_usage() const;
+  double kv_usage() const { return cache_.usage(); }
   std::vector<api::RequestId> take_ended() { return std::exchange(ended_ids_, {}); }  // since the last call
 
   // Checks blocks, index and lists against each other: a broken invariant is a bug of the engine.
@@ -81,6 +81,7 @@ class EngineCore {
     std::vector<int32_t> positions;
     std::vector<int32_t> rope_lengths;
     std::vector<model::SequenceRows> sequences;
+    std::vector<model::SequenceRows> window_sequences;  // of a model with windows
     std::vector<int32_t> logits_rows;
     bool want_hidden = false;
   };

@@ -33,6 +33,18 @@ World random_world(Random& random) {
   return world;
 }
 
+// Layers with a window, alone or beside full ones, and hardly more slots than one sequence needs.
+World with_windows(Random& random, World world) {
+  world.shape.window = {between(random, 1, 30), chance(random, 0.6)};
+  const model::CacheLayout layout = {.block_tokens = world.shape.block_tokens,
+                                     .window_tokens = world.shape.window.tokens};
+  // Without full layers blocks cost nothing.
+  if (!world.shape.window.full_layers) world.options.blocks *= between(random, 1, 3);
+  const int least = std::min(world.options.blocks, layout.window_blocks(world.options.step_rows_max));
+  world.options.window_slots = between(random, least, std::max(least, world.options.blocks));
+  return world;
+}
+
 EngineRequest random_request(Random& random, const World& world, const std::vector<std::vector<TokenId>>& pool) {
   EngineRequest request{.id = api::next_request_id()};
   // A beginning that others have too, then something of its own.
@@ -153,13 +165,25 @@ struct Story {
   int64_t preemptions = 0;
   int64_t cached = 0;
   int64_t failed = 0;
+
+  void operator+=(const Story& other) {
+    preemptions += other.preemptions;
+    cached += other.cached;
+    failed += other.failed;
+  }
 };
 
-Story tell(uint64_t seed, bool with_failures) {
+struct Twists {
+  bool failures = false;
+  bool windows = false;
+};
+
+Story tell(uint64_t seed, Twists twists) {
   Random random(seed);
-  const World world = random_world(random);
+  World world = random_world(random);
+  if (twists.windows) world = with_windows(random, world);
   ModelFaults faults;
-  if (with_failures) faults.fail_step = [&random] { return chance(random, 0.03); };
+  if (twists.failures) faults.fail_step = [&random] { return chance(random, 0.03); };
   TestCore core(world.options, world.shape, faults);
 
   std::vector<std::vector<TokenId>> pool(static_cast<size_t>(between(random, 1, 4)));
@@ -212,12 +236,14 @@ Story tell(uint64_t seed, bool with_failures) {
   for (const auto& [request, embedding] : embeddings) {
     EXPECT_EQ(embedding->ends, 1);
     if (!embedding->answer->ok()) continue;
-    TestCore fresh({.blocks = 200, .step_rows_max = 512}, {.block_tokens = 16, .context_max = world.longest()});
+    TestCore fresh({.blocks = 200, .step_rows_max = 512},
+                   {.block_tokens = 16, .context_max = world.longest(), .window = world.shape.window});
     const auto wanted = fresh.add(request);
     fresh.run();
     EXPECT_EQ((**embedding->answer).embeddings, (**wanted->answer).embeddings);
   }
   EXPECT_EQ(core.core->cache().allocator().used(), 0);
+  EXPECT_EQ(core.core->cache().window().used(), 0);
   return story;
 }
 
@@ -225,13 +251,22 @@ TEST(EngineProperty, EveryRequestIsAnsweredAsIfAlone) {
   Story sum;
   for (uint64_t seed = 0; seed < 600; ++seed) {
     SCOPED_TRACE(cat("seed ", seed));
-    const Story story = tell(seed, false);
+    sum += tell(seed, {});
     if (HasFailure()) break;
-    sum.preemptions += story.preemptions;
-    sum.cached += story.cached;
-    sum.failed += story.failed;
   }
   // The stories must have been hard enough.
+  EXPECT_GT(sum.preemptions, 1000);
+  EXPECT_GT(sum.cached, 50000);
+  EXPECT_GT(sum.failed, 500);
+}
+
+TEST(EngineProperty, WithWindowsToo) {
+  Story sum;
+  for (uint64_t seed = 2000; seed < 2800; ++seed) {
+    SCOPED_TRACE(cat("seed ", seed));
+    sum += tell(seed, {.windows = true});
+    if (HasFailure()) break;
+  }
   EXPECT_GT(sum.preemptions, 1000);
   EXPECT_GT(sum.cached, 50000);
   EXPECT_GT(sum.failed, 500);
@@ -241,7 +276,7 @@ TEST(EngineProperty, AFailedStepEndsItsOwnRequestsOnly) {
   log::configure(log::Level::kOff, log::Format::kText);
   for (uint64_t seed = 1000; seed < 1100; ++seed) {
     SCOPED_TRACE(cat("seed ", seed));
-    tell(seed, true);
+    tell(seed, {.failures = true, .windows = seed % 2 == 0});
     if (HasFailure()) break;
   }
   log::configure(log::Level::kInfo, log::Format::kText);

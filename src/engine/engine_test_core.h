@@ -1,5 +1,6 @@
 #pragma once
-// An EngineCore over a HashModel, stepped by hand. After every step it audits itself and poisons all free blocks.
+// An EngineCore over a HashModel, stepped by hand. After every step it audits itself and poisons all free blocks and
+// slots.
 
 #include <gtest/gtest.h>
 
@@ -19,6 +20,7 @@ struct TestShape {
   int block_tokens = 4;
   int context_max = 256;
   int vocab_size = 0;  // 0: the tokenizer's
+  HashModel::Window window = {0, true};
 };
 
 struct TestCore {
@@ -27,8 +29,9 @@ struct TestCore {
     if (options.eos.empty()) options.eos = {PieceTokenizer::kEos};
     if (!options.random_seed) options.random_seed = 1;
     options.model_name = "hash";
-    auto made_model = std::make_unique<HashModel>(shape.vocab_size > 0 ? shape.vocab_size : tokenizer.vocab_size(),
-                                                  shape.context_max, shape.block_tokens, std::move(faults));
+    auto made_model =
+        std::make_unique<HashModel>(shape.vocab_size > 0 ? shape.vocab_size : tokenizer.vocab_size(), shape.context_max,
+                                    shape.block_tokens, std::move(faults), shape.window);
     model = made_model.get();
     auto made = EngineCore::create(std::move(made_model), tokenizer, std::move(options), metrics, clock);
     SLUICE_CHECK(made.ok(), made.error().message);
@@ -85,6 +88,10 @@ struct TestCore {
     const BlockAllocator& allocator = core->cache().allocator();
     for (BlockId block = 0; block < allocator.capacity(); ++block) {
       if (allocator.is_free(block)) model->poison(block);
+    }
+    const WindowSlots& window = core->cache().window();
+    for (SlotId slot = 0; slot < window.capacity(); ++slot) {
+      if (window.is_free(slot)) model->poison_slot(slot);
     }
   }
   double metric(std::string_view line_start) const {

@@ -109,6 +109,14 @@ RadixPrefixIndex::Match RadixPrefixIndex::match(std::string_view salt, Cursor fr
   return result;
 }
 
+void RadixPrefixIndex::shorten(Match& match, Cursor from, size_t blocks) {
+  match.partial = nullptr;
+  match.partial_block = -1;
+  match.partial_tokens = 0;
+  for (; match.blocks.size() > blocks; match.blocks.pop_back()) match.cursor = match.cursor->parent;
+  if (blocks == 0) match.cursor = from;
+}
+
 void RadixPrefixIndex::mark_used(Node* node) {
   const bool leaf = node->children.empty();
   if (leaf) leaves_.erase(node);

@@ -43,6 +43,8 @@ class RadixPrefixIndex {
 
   // The longest known beginning of `tokens`, which follow `from`, exact to the token. Changes nothing.
   Match match(std::string_view salt, Cursor from, std::span<const TokenId> tokens) const;
+  // Keeps of a match its first `blocks` blocks alone; `from` is where its search began.
+  static void shorten(Match& match, Cursor from, size_t blocks);
   // Marks what match() found as just used.
   void touch(const Match& match);
 

@@ -18,6 +18,7 @@ using TokenId = int32_t;
 
 struct EngineOptions {
   int blocks = 0;              // of the key/value cache
+  int window_slots = 0;        // for layers with a window (model/language_model.h); 0: one for every block
   int step_rows_max = 512;     // rows of one step: decode tokens and prefill chunks together; ≥ sequences_max
   int sequences_max = 64;      // computed at the same time
   int prompt_score_rows = 64;  // rows of one step for prompts whose log-probabilities are asked for

@@ -1,6 +1,7 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace sluice::engine {
 namespace {
@@ -13,17 +14,25 @@ class Planner {
         limits_(limits),
         rows_(limits.rows),
         scored_rows_(limits.scored_rows),
-        available_(limits.available_blocks),
+        available_(limits.available),
         alive_(static_cast<int>(running.size())),
+        growing_(static_cast<int>(std::ranges::count_if(running, &RunningView::window_grows))),
         granted_(running.size()),
         preempted_(running.size()) {}
+
+  // The last one owes nothing: alone, every sequence has room.
+  void settle_debts() {
+    while (available_.window_slots < 0 && alive_ > 1) preempt(worst_running());
+    available_.window_slots = std::max(available_.window_slots, 0);
+  }
 
   void decode() {
     for (size_t i = 0; i < running_.size(); ++i) {
       const RunningView& view = running_[i];
       if (view.tokens - view.computed != 1 || rows_ == 0) continue;
-      const int needed = view.tokens > view.blocks * limits_.block_tokens ? 1 : 0;
-      while (available_ < needed && !preempted_[i]) preempt(worst_running());
+      CacheRoom needed;
+      if (view.tokens > view.blocks * limits_.block_tokens) needed = {1, view.window_grows ? 1 : 0};
+      while (!preempted_[i] && !(needed <= available_)) preempt(worst_running());
       if (preempted_[i]) continue;
       available_ -= needed;
       grant(i, 1);
@@ -40,7 +49,7 @@ class Planner {
     }
   }
 
-  void admit(const std::function<Reuse(int)>& lookup) {
+  void admit(const ReuseLookup& lookup) {
     for (size_t i = 0; i < waiting_.size(); ++i) {
       // What is short now is short for everyone behind as well.
       if (chunk(1, waiting_[i].scores_all) == 0 || !admit_one(static_cast<int>(i), lookup)) break;
@@ -89,51 +98,72 @@ class Planner {
   void preempt(size_t i) {
     preempted_[i] = true;
     --alive_;
+    growing_ -= running_[i].window_grows;
     available_ += running_[i].releasable;
     rows_ += granted_[i];
     if (scores(i)) scored_rows_ += granted_[i];
     granted_[i] = 0;
   }
 
-  // The running sequences of worse priority that would have to go, worst first, until there is enough or none is left.
-  std::vector<size_t> victims_for(int priority, const std::function<bool(int alive, int available)>& enough) const {
+  // What the running and admitted sequences could ask for.
+  struct Situation {
+    int alive;
+    int growing;  // of them, those whose growth takes a window slot
+    CacheRoom available;
+  };
+
+  bool enough(const CacheRoom& needed, const Situation& now) const {
+    const CacheRoom with_growth = {needed.blocks + now.alive, needed.window_slots + now.growing};
+    return now.alive < limits_.sequences && with_growth <= now.available;
+  }
+
+  // The running sequences of worse priority that would have to go, worst first; nothing when that would not be enough.
+  std::optional<std::vector<size_t>> victims_for(int priority, const CacheRoom& needed) const {
+    const int admitted = static_cast<int>(admissions_.size());
+    Situation now = {alive_ + admitted, growing_, available_};
     std::vector<size_t> victims;
-    int alive = alive_, available = available_;
-    for (size_t i = running_.size(); i-- > 0 && !enough(alive, available);) {
+    for (size_t i = running_.size(); i-- > 0 && !enough(needed, now);) {
       if (preempted_[i]) continue;
       if (running_[i].priority <= priority) break;
       victims.push_back(i);
-      --alive;
-      available += running_[i].releasable;
+      --now.alive;
+      now.growing -= running_[i].window_grows;
+      now.available += running_[i].releasable;
     }
+    if (!enough(needed, now)) return std::nullopt;
     return victims;
   }
 
-  bool admit_one(int i, const std::function<Reuse(int)>& lookup) {
+  // What stops being available: new blocks, and idle ones that come into use.
+  CacheRoom needed_by(const WaitingView& view, const Reuse& reuse) const {
+    const int blocks = (view.tokens + limits_.block_tokens - 1) / limits_.block_tokens;
+    return {blocks - reuse.full_blocks + reuse.idle_blocks, reuse.window_slots};
+  }
+
+  bool admit_one(int i, const ReuseLookup& lookup) {
     const WaitingView& view = waiting_[static_cast<size_t>(i)];
-    const int admitted = static_cast<int>(admissions_.size());
-    const bool full = alive_ + admitted >= limits_.sequences;
+    const bool full = alive_ + static_cast<int>(admissions_.size()) >= limits_.sequences;
     if (full && (running_.empty() || running_.back().priority <= view.priority)) return false;
 
-    const Reuse reuse = lookup(i);
-    // Blocks that stop being available: new ones, and idle ones that come into use.
-    const int needed =
-        (view.tokens + limits_.block_tokens - 1) / limits_.block_tokens - reuse.full_blocks + reuse.idle_blocks;
-    const auto enough = [&](int alive, int available) {
-      return alive + admitted < limits_.sequences && needed + alive + admitted <= available;
-    };
-    const std::vector<size_t> victims = victims_for(view.priority, enough);
-    int alive = alive_ - static_cast<int>(victims.size()), available = available_;
-    for (const size_t victim : victims) available += running_[victim].releasable;
-    if (!enough(alive, available)) return false;
-    for (const size_t victim : victims) preempt(victim);
-
-    // The copied block must stay while the copy is made, beside all new ones.
-    const bool copy = reuse.partial_tokens > 0 && needed + (reuse.partial_idle ? 1 : 0) <= available_;
+    Reuse reuse;
+    CacheRoom needed;
+    std::optional<std::vector<size_t>> victims;
+    // The copied block must stay while the copy is made, beside all new ones. Without the copy less may be of use.
+    for (const bool copy : {true, false}) {
+      reuse = lookup(i, copy);
+      needed = needed_by(view, reuse);
+      victims = victims_for(view.priority, needed);
+      if (!victims) return false;
+      int left = available_.blocks - needed.blocks;
+      for (const size_t victim : *victims) left += running_[victim].releasable.blocks;
+      if (!reuse.partial_idle || left > 0) break;
+    }
+    for (const size_t victim : *victims) preempt(victim);
     available_ -= needed;
-    const int known = reuse.full_blocks * limits_.block_tokens + (copy ? reuse.partial_tokens : 0);
+    growing_ += reuse.window_grows;
+    const int known = reuse.full_blocks * limits_.block_tokens + reuse.partial_tokens;
     const int rows = chunk(view.tokens - known, view.scores_all);
-    admissions_.push_back({i, rows, copy});
+    admissions_.push_back({i, rows, reuse.partial_tokens > 0});
     rows_ -= rows;
     if (view.scores_all) scored_rows_ -= rows;
     return true;
@@ -144,8 +174,9 @@ class Planner {
   const StepLimits& limits_;
   int rows_;
   int scored_rows_;
-  int available_;
+  CacheRoom available_;
   int alive_;                    // running and not pre-empted
+  int growing_;                  // of them and of the admitted, those whose next block needs a further window slot
   std::vector<int> granted_;     // [running] rows
   std::vector<bool> preempted_;  // [running]
   std::vector<StepPlan::Admission> admissions_;
@@ -154,12 +185,13 @@ class Planner {
 }  // namespace
 
 StepPlan plan_step(std::span<const RunningView> running, std::span<const WaitingView> waiting, const StepLimits& limits,
-                   const std::function<Reuse(int)>& lookup) {
+                   const ReuseLookup& lookup) {
   Planner planner(running, waiting, limits);
+  planner.settle_debts();
   planner.decode();
-  const bool short_of_blocks = planner.preempted_any();
+  const bool short_of_cache = planner.preempted_any();
   planner.prefill();
-  if (!short_of_blocks) planner.admit(lookup);
+  if (!short_of_cache) planner.admit(lookup);
   return planner.result();
 }
 

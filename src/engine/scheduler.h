@@ -2,13 +2,15 @@
 // Decides what the next step computes. Pure: a function of the numbers given, so every rule is tested without a model.
 //
 // The rules, in order:
-//  1. Sequences with one token to compute (decoding) get their row, best first. One that needs a new block when none is
-//     available takes it from the worst running sequence, which is pre-empted (perhaps itself).
-//  2. Running sequences with more to compute (prefilling) get chunks, best first, while rows are left.
-//  3. Waiting sequences are admitted, best first and none out of turn, while rows, places and blocks are left; a
+//  1. When more window slots are promised than there are (cache_blocks.h), the worst running sequences are pre-empted.
+//  2. Sequences with one token to compute (decoding) get their row, best first. One that needs a new block or window
+//     slot when none is available takes it from the worst running sequence, which is pre-empted (perhaps itself).
+//  3. Running sequences with more to compute (prefilling) get chunks, best first, while rows are left.
+//  4. Waiting sequences are admitted, best first and none out of turn, while rows, places and cache are left; a
 //  strictly
-//     better priority may pre-empt worse running sequences for place and blocks. An admitted sequence gets all blocks
-//     its known tokens need, and one block of growth stays available for every running one.
+//     better priority may pre-empt worse running sequences for place and cache. An admitted sequence gets all blocks
+//     its known tokens need and a promise of all window slots. One block of growth stays available for every running
+//     one, and a window slot for each that will need one more.
 // Better means: lower priority value, then earlier arrival. Lists come best first.
 
 #include <functional>
@@ -21,11 +23,12 @@ namespace sluice::engine {
 
 struct RunningView {
   int priority = 0;
-  int tokens = 0;           // known: prompt and generated so far
-  int computed = 0;         // of them, in the cache; < tokens
-  int blocks = 0;           // held
-  int releasable = 0;       // of them, used by no other sequence
-  bool scores_all = false;  // every row's logits are wanted
+  int tokens = 0;             // known: prompt and generated so far
+  int computed = 0;           // of them, in the cache; < tokens
+  int blocks = 0;             // held
+  CacheRoom releasable;       // what its pre-emption would make available
+  bool window_grows = false;  // its next block needs a further window slot
+  bool scores_all = false;    // every row's logits are wanted
 };
 
 struct WaitingView {
@@ -39,7 +42,7 @@ struct StepLimits {
   int scored_rows = 0;  // of sequences that want every row's logits
   int sequences = 0;    // running at once; ≤ rows
   int block_tokens = 0;
-  int available_blocks = 0;
+  CacheRoom available;  // window slots: that nobody was promised
 };
 
 struct StepPlan {
@@ -57,9 +60,11 @@ struct StepPlan {
   std::vector<Admission> admissions;  // best first
 };
 
-// `lookup(i)` tells what waiting sequence i could take from the prefix index; it is asked only for those that may be
-// admitted.
+// Tells what waiting sequence `i` could take from the prefix index, part of a block too if `copy_partial`.
+using ReuseLookup = std::function<Reuse(int i, bool copy_partial)>;
+
+// `lookup` is asked only for sequences that may be admitted.
 StepPlan plan_step(std::span<const RunningView> running, std::span<const WaitingView> waiting, const StepLimits& limits,
-                   const std::function<Reuse(int)>& lookup);
+                   const ReuseLookup& lookup);
 
 }  // namespace sluice::engine

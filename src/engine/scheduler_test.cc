@@ -14,18 +14,18 @@ using testing::IsEmpty;
 MATCHER_P2(Granted, running, rows, "") { return arg.running == running && arg.rows == rows; }
 MATCHER_P2(Admitted, waiting, rows, "") { return arg.waiting == waiting && arg.rows == rows; }
 
-Reuse nothing(int) { return {}; }
+Reuse nothing(int, bool) { return {}; }
 
 StepLimits limits(int available, int rows = 16) {
-  return {.rows = rows, .scored_rows = 4, .sequences = 4, .block_tokens = 4, .available_blocks = available};
+  return {.rows = rows, .scored_rows = 4, .sequences = 4, .block_tokens = 4, .available = {available, 0}};
 }
 RunningView decoding(int tokens, int priority = 0) {
   const int blocks = (tokens + 2) / 4;  // for the tokens computed
-  return {.priority = priority, .tokens = tokens, .computed = tokens - 1, .blocks = blocks, .releasable = blocks};
+  return {.priority = priority, .tokens = tokens, .computed = tokens - 1, .blocks = blocks, .releasable = {blocks, 0}};
 }
 RunningView prefilling(int tokens, int computed, int priority = 0) {
   const int blocks = (tokens + 3) / 4;
-  return {.priority = priority, .tokens = tokens, .computed = computed, .blocks = blocks, .releasable = blocks};
+  return {.priority = priority, .tokens = tokens, .computed = computed, .blocks = blocks, .releasable = {blocks, 0}};
 }
 
 TEST(Scheduler, DecodesFirstThenFillsWithPrefill) {
@@ -43,21 +43,21 @@ TEST(Scheduler, AdmitsInOrderWhileRowsAreLeft) {
 
 TEST(Scheduler, ReusedTokensNeedNeitherRowsNorBlocks) {
   const std::vector<WaitingView> waiting = {{.tokens = 19}};
-  const auto lookup = [](int) { return Reuse{.full_blocks = 3, .idle_blocks = 3, .partial_tokens = 2}; };
+  const auto lookup = [](int, bool) { return Reuse{.full_blocks = 3, .idle_blocks = 3, .partial_tokens = 2}; };
   StepPlan plan = plan_step({}, waiting, limits(5), lookup);
   ASSERT_THAT(plan.admissions, ElementsAre(Admitted(0, 5)));
   EXPECT_TRUE(plan.admissions[0].copy_partial);
   // Three idle blocks come into use and two are new: four available ones are too few.
   EXPECT_THAT(plan_step({}, waiting, limits(4), lookup).admissions, IsEmpty());
   // Shared with running sequences they cost nothing.
-  const auto shared = [](int) { return Reuse{.full_blocks = 3, .partial_tokens = 2}; };
+  const auto shared = [](int, bool) { return Reuse{.full_blocks = 3, .partial_tokens = 2}; };
   EXPECT_THAT(plan_step({}, waiting, limits(2), shared).admissions, ElementsAre(Admitted(0, 5)));
 }
 
 TEST(Scheduler, GivesUpACopyWhoseSourceIsNeededAsRoom) {
   const std::vector<WaitingView> waiting = {{.tokens = 19}};
-  const auto lookup = [](int) {
-    return Reuse{.full_blocks = 3, .idle_blocks = 3, .partial_tokens = 2, .partial_idle = true};
+  const auto lookup = [](int, bool copy) {
+    return Reuse{.full_blocks = 3, .idle_blocks = 3, .partial_tokens = copy ? 2 : 0, .partial_idle = copy};
   };
   const StepPlan tight = plan_step({}, waiting, limits(5), lookup);
   ASSERT_THAT(tight.admissions, ElementsAre(Admitted(0, 7)));
@@ -130,19 +130,80 @@ TEST(Scheduler, ScoredPromptsHaveTheirOwnRowLimit) {
   EXPECT_THAT(plan_step({}, waiting, limits(100), nothing).admissions, ElementsAre(Admitted(0, 4)));
 }
 
+// Window slots are counted like blocks, but every sequence has its own idea of how many it needs.
+StepLimits window_limits(int slots) {
+  StepLimits bound = limits(100);
+  bound.available.window_slots = slots;
+  return bound;
+}
+RunningView windowed(RunningView view, int slots, bool grows) {
+  view.releasable.window_slots = slots;
+  view.window_grows = grows;
+  return view;
+}
+
+TEST(Scheduler, WindowSlotsLimitAdmission) {
+  const std::vector<WaitingView> waiting = {{.tokens = 40}, {.tokens = 3}};
+  const auto lookup = [](int i, bool) { return Reuse{.window_slots = i == 0 ? 4 : 1, .window_grows = i == 1}; };
+  EXPECT_THAT(plan_step({}, waiting, window_limits(3), lookup).admissions, IsEmpty());
+  EXPECT_THAT(plan_step({}, waiting, window_limits(4), lookup).admissions, ElementsAre(Admitted(0, 16)));
+  // A slot stays for each that will grow, and none for those at their widest.
+  const std::vector<RunningView> running = {windowed(decoding(6), 2, true), windowed(decoding(30), 3, false)};
+  const std::vector<WaitingView> one = {{.tokens = 3}};
+  const auto two = [](int, bool) { return Reuse{.window_slots = 2}; };
+  EXPECT_THAT(plan_step(running, one, window_limits(2), two).admissions, IsEmpty());
+  EXPECT_THAT(plan_step(running, one, window_limits(3), two).admissions, ElementsAre(Admitted(0, 3)));
+}
+
+TEST(Scheduler, AGrowingWindowPreemptsTheWorst) {
+  const std::vector<RunningView> running = {windowed(decoding(9), 2, true), windowed(decoding(9), 2, false),
+                                            windowed(decoding(6), 2, true)};
+  EXPECT_THAT(plan_step(running, {}, window_limits(1), nothing).preempted, IsEmpty());
+  const StepPlan plan = plan_step(running, {}, window_limits(0), nothing);
+  EXPECT_THAT(plan.preempted, ElementsAre(2));
+  EXPECT_THAT(plan.grants, ElementsAre(Granted(0, 1), Granted(1, 1)));
+}
+
+TEST(Scheduler, PromisesBeyondTheSlotsAreTakenBackFromTheWorst) {
+  const std::vector<RunningView> running = {windowed(decoding(6), 3, false), windowed(prefilling(20, 0), 2, false),
+                                            windowed(decoding(6), 1, false)};
+  const std::vector<WaitingView> waiting = {{.tokens = 1}};
+  const StepPlan plan = plan_step(running, waiting, window_limits(-2), nothing);
+  EXPECT_THAT(plan.preempted, ElementsAre(1, 2));
+  EXPECT_THAT(plan.grants, ElementsAre(Granted(0, 1)));
+  EXPECT_THAT(plan.admissions, IsEmpty());
+  // The best one stays whatever the numbers say: alone it has room.
+  EXPECT_THAT(plan_step(running, waiting, window_limits(-9), nothing).grants, ElementsAre(Granted(0, 1)));
+}
+
+TEST(Scheduler, WithoutACopyLessMayBeOfUse) {
+  const std::vector<WaitingView> waiting = {{.tokens = 19}};
+  const auto lookup = [](int, bool copy) {
+    return copy ? Reuse{.full_blocks = 3, .partial_tokens = 2, .partial_idle = true} : Reuse{.full_blocks = 1};
+  };
+  EXPECT_THAT(plan_step({}, waiting, limits(3), lookup).admissions, ElementsAre(Admitted(0, 5)));
+  EXPECT_THAT(plan_step({}, waiting, limits(2), lookup).admissions, IsEmpty());  // three blocks more without the copy
+  const std::vector<RunningView> worse = {decoding(6, 1)};
+  EXPECT_THAT(plan_step(worse, waiting, limits(0), lookup).preempted, IsEmpty()) << "in vain";
+}
+
 // For any numbers: no limit is passed, no block is promised twice, and the best sequence always advances.
 TEST(Scheduler, PlansAreAlwaysPossible) {
   for (uint64_t seed = 0; seed < 20000; ++seed) {
     std::mt19937_64 random(seed);
     const auto draw = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
     StepLimits bound = limits(draw(0, 12), draw(4, 20));
+    const bool windows = draw(0, 1) == 0;
+    if (windows) bound.available.window_slots = draw(-2, 12);
     std::vector<RunningView> running;
     for (int i = draw(0, 4); i > 0; --i) {
       const int tokens = draw(2, 30);
       running.push_back(draw(0, 1) == 0 ? decoding(tokens, draw(0, 2))
                                         : prefilling(tokens, draw(0, tokens - 1), draw(0, 2)));
       running.back().scores_all = draw(0, 4) == 0;
-      running.back().releasable -= draw(0, 1) * draw(0, running.back().releasable);
+      int& releasable = running.back().releasable.blocks;
+      releasable -= draw(0, 1) * draw(0, releasable);
+      if (windows) running.back() = windowed(running.back(), draw(0, 5), draw(0, 1) == 0);
     }
     std::sort(running.begin(), running.end(), [](const auto& a, const auto& b) { return a.priority < b.priority; });
     std::vector<WaitingView> waiting;
@@ -155,16 +216,25 @@ TEST(Scheduler, PlansAreAlwaysPossible) {
       const int tokens = view.tokens;
       const int full = draw(0, (tokens - 1) / 4);
       reuse.push_back({full, draw(0, full), tokens - 1 - full * 4 > 0 ? draw(0, std::min(3, tokens - 1 - full * 4)) : 0,
-                       draw(0, 1) == 1});
+                       draw(0, 1) == 1, windows ? draw(0, 6) : 0, windows && draw(0, 1) == 0});
     }
 
-    const StepPlan plan = plan_step(running, waiting, bound, [&](int i) { return reuse[static_cast<size_t>(i)]; });
-    int rows = 0, scored = 0, available = bound.available_blocks;
+    const StepPlan plan = plan_step(running, waiting, bound, [&](int i, bool copy) {
+      Reuse& found = reuse[static_cast<size_t>(i)];
+      if (!copy) found.partial_idle = false, found.partial_tokens = 0;
+      return found;
+    });
+    int rows = 0, scored = 0;
+    CacheRoom available = bound.available;
     std::vector<bool> gone(running.size());
+    size_t alive = running.size();
+    for (; available.window_slots < 0 && alive > 1; --alive) available += running[alive - 1].releasable;
+    available.window_slots = std::max(available.window_slots, 0);
     for (const int i : plan.preempted) {
       gone[static_cast<size_t>(i)] = true;
-      available += running[static_cast<size_t>(i)].releasable;
+      if (static_cast<size_t>(i) < alive) available += running[static_cast<size_t>(i)].releasable;
     }
+    for (size_t i = alive; i < running.size(); ++i) ASSERT_TRUE(gone[i]);
     for (const auto& [i, granted] : plan.grants) {
       const RunningView& view = running[static_cast<size_t>(i)];
       ASSERT_FALSE(gone[static_cast<size_t>(i)]);
@@ -172,7 +242,7 @@ TEST(Scheduler, PlansAreAlwaysPossible) {
       ASSERT_LE(granted, view.tokens - view.computed);
       rows += granted;
       if (view.scores_all && view.tokens - view.computed > 1) scored += granted;
-      if (view.computed + granted > view.blocks * 4) --available;
+      if (view.computed + granted > view.blocks * 4) available -= {1, view.window_grows ? 1 : 0};
     }
     int places = static_cast<int>(running.size() - plan.preempted.size());
     for (size_t k = 0; k < plan.admissions.size(); ++k) {
@@ -182,12 +252,13 @@ TEST(Scheduler, PlansAreAlwaysPossible) {
       ++places;
       rows += admission.rows;
       if (view.scores_all) scored += admission.rows;
-      available -= (view.tokens + 3) / 4 - reuse[k].full_blocks + reuse[k].idle_blocks;
+      available -= {(view.tokens + 3) / 4 - reuse[k].full_blocks + reuse[k].idle_blocks, reuse[k].window_slots};
       ASSERT_GE(admission.rows, 1);
     }
     ASSERT_LE(rows, bound.rows) << "seed " << seed;
     ASSERT_LE(scored, bound.scored_rows);
-    ASSERT_GE(available, 0);
+    ASSERT_GE(available.blocks, 0);
+    ASSERT_GE(available.window_slots, 0);
     ASSERT_LE(places, bound.sequences);
     if (!running.empty() && !gone[0]) {
       const bool waits_for_scored_rows = running[0].scores_all && bound.scored_rows == 0;
@@ -196,7 +267,8 @@ TEST(Scheduler, PlansAreAlwaysPossible) {
           std::any_of(plan.grants.begin(), plan.grants.end(), [](const auto& grant) { return grant.running == 0; }) ||
           rows == bound.rows);
     }
-    if (running.empty() && !waiting.empty() && bound.available_blocks >= (waiting[0].tokens + 3) / 4)
+    if (running.empty() && !waiting.empty() && bound.available.blocks >= (waiting[0].tokens + 3) / 4 &&
+        bound.available.window_slots >= reuse[0].window_slots)
       ASSERT_FALSE(plan.admissions.empty());
   }
 }

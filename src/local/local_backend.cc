@@ -101,13 +101,11 @@ class EngineBackend final : public LocalBackend {
     SLUICE_TRY(const model::ModelDescription description, model::describe_model(*files));
     model::MemoryRequest memory = options.memory;
     memory.logits_rows_max = memory.sequences_max + kPromptScoreRows;
-    model::LoadOptions load = options.load;
-    load.weights = model::resolve_activations(load.weights, description.spec, *ops_);
-    SLUICE_TRY(plan_, model::plan_memory(*files, description, load, memory));
+    SLUICE_TRY(plan_, model::plan_memory(*files, description, options.load, memory));
     if (report.on_plan) report.on_plan(description, plan_);
     SLUICE_TRY(text_, load_model_text(*files, options.chat_template_path));
     SLUICE_TRY(std::unique_ptr<model::Decoder> decoder,
-               model::load_decoder(files, description, load, *ops_, pool_, report.on_progress));
+               model::load_decoder(files, description, options.load, *ops_, pool_, report.on_progress));
     if (text_.tokenizer->vocab_size() > description.spec.vocab_size) {
       log::warn("the tokenizer has more tokens than the model",
                 {{"tokenizer", text_.tokenizer->vocab_size()}, {"model", description.spec.vocab_size}});
@@ -117,6 +115,7 @@ class EngineBackend final : public LocalBackend {
     prompts_.emplace(*text_.tokenizer, std::move(text_.chat_template), text_.special_tokens);
     set_cards(options, *files, description, chat);
     engine::EngineOptions settings{.blocks = plan_.blocks,
+                                   .window_slots = plan_.window_slots,
                                    .step_rows_max = memory.step_rows_max,
                                    .sequences_max = plan_.sequences_max,
                                    .prompt_score_rows = kPromptScoreRows,

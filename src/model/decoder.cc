@@ -1,6 +1,5 @@
 #include "model/decoder.h"
 
-#include <array>
 #include <cstring>
 
 #include "base/strings.h"
@@ -23,9 +22,24 @@ float round_to(DType dtype, float value) {
 
 }  // namespace
 
-size_t kv_bytes_per_token(const DecoderSpec& spec, DType kv_dtype) {
-  return size_t{2} * static_cast<size_t>(spec.layers) * static_cast<size_t>(spec.kv_heads) *
-         row_bytes(kv_dtype, spec.head_dim);
+bool has_window(const DecoderSpec& spec, int layer) {
+  const int window = spec.layer_kinds[static_cast<size_t>(layer)].window;
+  return window > 0 && window < spec.context_max;
+}
+
+CacheLayout cache_layout(const DecoderSpec& spec, DType kv_dtype, int block_tokens) {
+  const size_t layer_bytes = size_t{2} * static_cast<size_t>(spec.kv_heads) * row_bytes(kv_dtype, spec.head_dim) *
+                             static_cast<size_t>(block_tokens);
+  CacheLayout layout{.block_tokens = block_tokens};
+  for (int layer = 0; layer < spec.layers; ++layer) {
+    if (has_window(spec, layer)) {
+      layout.window_tokens = std::max(layout.window_tokens, spec.layer_kinds[static_cast<size_t>(layer)].window);
+      layout.window_block_bytes += layer_bytes;
+    } else {
+      layout.block_bytes += layer_bytes;
+    }
+  }
+  return layout;
 }
 
 size_t activation_bytes(const DecoderSpec& spec, int step_rows_max, int logits_rows_max) {
@@ -60,25 +74,25 @@ Decoder::Decoder(DecoderSpec spec, DecoderWeights weights, const DecoderOptions&
              .vocab_size = spec_.vocab_size,
              .hidden_size = spec_.hidden_size,
              .context_max = spec_.context_max};
+  int counts[2] = {};
+  for (int layer = 0; layer < spec_.layers; ++layer) kv_index_.push_back(counts[has_window(spec_, layer)]++);
 }
 
 CacheLayout Decoder::cache_layout() const {
-  CacheLayout layout{
-      .block_tokens = options_.block_tokens,
-      .block_bytes = kv_bytes_per_token(spec_, options_.kv_dtype) * static_cast<size_t>(options_.block_tokens)};
-  for (const LayerKind& kind : spec_.layer_kinds) layout.windows.push_back(kind.window);
-  return layout;
+  return model::cache_layout(spec_, options_.kv_dtype, options_.block_tokens);
 }
 
 CacheRegime Decoder::cache_regime(int pass_tokens) const { return rope_cache_regime(spec_.ropes, pass_tokens); }
 
-Result<void> Decoder::reserve(int blocks, int step_rows_max, int logits_rows_max) {
-  SLUICE_CHECK(blocks > 0 && step_rows_max > 0 && logits_rows_max > 0);
-  blocks_ = blocks;
+Result<void> Decoder::reserve(CacheSize size, int step_rows_max, int logits_rows_max) {
+  SLUICE_CHECK(size.blocks > 0 && step_rows_max > 0 && logits_rows_max > 0);
+  size_ = size;
   step_rows_max_ = step_rows_max;
   logits_rows_max_ = logits_rows_max;
   const int64_t rows = step_rows_max;
-  cache_ = Buffer(cache_layout().block_bytes * static_cast<size_t>(blocks));
+  const CacheLayout layout = cache_layout();
+  cache_ = Buffer(layout.block_bytes * static_cast<size_t>(size.blocks));
+  window_cache_ = Buffer(layout.window_block_bytes * static_cast<size_t>(size.window_slots));
   x_ = Buffer(floats(rows * spec_.hidden_size));
   normed_ = Buffer(floats(rows * spec_.hidden_size));
   projected_ = Buffer(floats(rows * spec_.hidden_size));
@@ -100,9 +114,12 @@ Result<void> Decoder::reserve(int blocks, int step_rows_max, int logits_rows_max
 }
 
 kernels::KvLayer Decoder::kv_layer(int index) {
+  const bool window = has_window(spec_, index);
   const size_t half = row_bytes(options_.kv_dtype, spec_.head_dim) * static_cast<size_t>(spec_.kv_heads) *
-                      static_cast<size_t>(options_.block_tokens) * static_cast<size_t>(blocks_);
-  std::byte* k = cache_.data() + 2 * half * static_cast<size_t>(index);
+                      static_cast<size_t>(options_.block_tokens) *
+                      static_cast<size_t>(window ? size_.window_slots : size_.blocks);
+  std::byte* k =
+      (window ? window_cache_ : cache_).data() + 2 * half * static_cast<size_t>(kv_index_[static_cast<size_t>(index)]);
   return {.k = k,
           .v = k + half,
           .dtype = options_.kv_dtype,
@@ -111,18 +128,25 @@ kernels::KvLayer Decoder::kv_layer(int index) {
           .block_tokens = options_.block_tokens};
 }
 
-void Decoder::copy_block(int32_t from, int32_t to, int tokens) {
-  SLUICE_CHECK(from >= 0 && from < blocks_ && to >= 0 && to < blocks_ && tokens >= 0 &&
-               tokens <= options_.block_tokens);
+std::span<const SequenceRows> Decoder::sequences_of(int layer, const StepBatch& batch) const {
+  return has_window(spec_, layer) && !batch.window_sequences.empty() ? batch.window_sequences : batch.sequences;
+}
+
+void Decoder::copy_block(BlockPlace from, BlockPlace to, int tokens) {
+  SLUICE_CHECK(tokens >= 0 && tokens <= options_.block_tokens);
   const size_t row = row_bytes(options_.kv_dtype, spec_.head_dim);
   const size_t head = row * static_cast<size_t>(options_.block_tokens);
+  const auto kv_heads = static_cast<size_t>(spec_.kv_heads);
   for (int layer = 0; layer < spec_.layers; ++layer) {
+    const bool window = has_window(spec_, layer);
+    const int source = window ? from.window_slot : from.block, target = window ? to.window_slot : to.block;
+    const int places = window ? size_.window_slots : size_.blocks;
+    SLUICE_CHECK(source >= 0 && source < places && target >= 0 && target < places);
     const kernels::KvLayer kv = kv_layer(layer);
     for (std::byte* half : {kv.k, kv.v}) {
-      for (size_t h = 0; h < static_cast<size_t>(spec_.kv_heads); ++h) {
-        std::byte* target = half + (static_cast<size_t>(to) * static_cast<size_t>(spec_.kv_heads) + h) * head;
-        const std::byte* source = half + (static_cast<size_t>(from) * static_cast<size_t>(spec_.kv_heads) + h) * head;
-        std::memcpy(target, source, row * static_cast<size_t>(tokens));
+      for (size_t h = 0; h < kv_heads; ++h) {
+        std::memcpy(half + (static_cast<size_t>(target) * kv_heads + h) * head,
+                    half + (static_cast<size_t>(source) * kv_heads + h) * head, row * static_cast<size_t>(tokens));
       }
     }
   }
@@ -131,21 +155,6 @@ void Decoder::copy_block(int32_t from, int32_t to, int tokens) {
 void Decoder::project(const float* x, int64_t rows, const Tensor& weight, const std::vector<float>& bias, float* out) {
   ops_.matmul(pool_,
               {.x = x, .rows = rows, .weight = &weight, .bias = bias.empty() ? nullptr : bias.data(), .out = out});
-}
-
-void Decoder::project_all(const float* x, int64_t rows, std::initializer_list<Projection> all) {
-  constexpr size_t kMost = 3;
-  std::array<kernels::MatmulArgs, kMost> products;
-  SLUICE_CHECK(all.size() <= kMost);
-  size_t count = 0;
-  for (const Projection& one : all) {
-    products[count++] = {.x = x,
-                         .rows = rows,
-                         .weight = &one.weight,
-                         .bias = one.bias.empty() ? nullptr : one.bias.data(),
-                         .out = one.out};
-  }
-  ops_.matmul_many(pool_, {products.data(), count});
 }
 
 void Decoder::norm(const float* x, int64_t rows, const std::vector<float>& weight, float* out) {
@@ -182,8 +191,9 @@ void Decoder::attention(const DecoderLayerWeights& layer, int index, const StepB
   float* k = k_.as<float>();
   float* v = v_.as<float>();
   norm(x_.as<float>(), rows, layer.attention_norm, normed_.as<float>());
-  project_all(normed_.as<float>(), rows,
-              {{layer.q, layer.q_bias, q}, {layer.k, layer.k_bias, k}, {layer.v, layer.v_bias, v}});
+  project(normed_.as<float>(), rows, layer.q, layer.q_bias, q);
+  project(normed_.as<float>(), rows, layer.k, layer.k_bias, k);
+  project(normed_.as<float>(), rows, layer.v, layer.v_bias, v);
 
   if (!layer.q_norm.empty()) norm(q, rows * spec_.heads, layer.q_norm, q);
   if (!layer.k_norm.empty()) norm(k, rows * spec_.kv_heads, layer.k_norm, k);
@@ -192,7 +202,8 @@ void Decoder::attention(const DecoderLayerWeights& layer, int index, const StepB
   rotate(k, rows, spec_.kv_heads, kind.rope);
 
   const kernels::KvLayer cache = kv_layer(index);
-  ops_.kv_write(pool_, {.k = k, .v = v, .stride = kv_width, .sequences = batch.sequences, .layer = cache});
+  const std::span<const SequenceRows> sequences = sequences_of(index, batch);
+  ops_.kv_write(pool_, {.k = k, .v = v, .stride = kv_width, .sequences = sequences, .layer = cache});
   ops_.attention(pool_, {.q = q,
                          .q_stride = q_width,
                          .out = attended_.as<float>(),
@@ -200,7 +211,7 @@ void Decoder::attention(const DecoderLayerWeights& layer, int index, const StepB
                          .scale = spec_.attention_scale,
                          .softcap = spec_.attention_softcap,
                          .window = kind.window,
-                         .sequences = batch.sequences,
+                         .sequences = sequences,
                          .layer = cache});
   project(attended_.as<float>(), rows, layer.o, layer.o_bias, projected_.as<float>());
   if (!layer.attention_post_norm.empty())
@@ -210,8 +221,8 @@ void Decoder::attention(const DecoderLayerWeights& layer, int index, const StepB
 
 void Decoder::mlp(const DecoderLayerWeights& layer, int64_t rows) {
   norm(x_.as<float>(), rows, layer.mlp_norm, normed_.as<float>());
-  project_all(normed_.as<float>(), rows,
-              {{layer.gate, layer.gate_bias, gate_.as<float>()}, {layer.up, layer.up_bias, up_.as<float>()}});
+  project(normed_.as<float>(), rows, layer.gate, layer.gate_bias, gate_.as<float>());
+  project(normed_.as<float>(), rows, layer.up, layer.up_bias, up_.as<float>());
   ops_.gated_activation(pool_, {.gate = gate_.as<float>(),
                                 .up = up_.as<float>(),
                                 .out = gate_.as<float>(),

@@ -26,8 +26,8 @@ class Decoder final : public LanguageModel {
   const ModelTraits& traits() const override { return traits_; }
   CacheLayout cache_layout() const override;
   CacheRegime cache_regime(int pass_tokens) const override;
-  Result<void> reserve(int blocks, int step_rows_max, int logits_rows_max) override;
-  void copy_block(int32_t from, int32_t to, int tokens) override;
+  Result<void> reserve(CacheSize size, int step_rows_max, int logits_rows_max) override;
+  void copy_block(BlockPlace from, BlockPlace to, int tokens) override;
   Result<StepOutput> run(const StepBatch& batch) override;
 
   const DecoderSpec& spec() const { return spec_; }
@@ -40,15 +40,9 @@ class Decoder final : public LanguageModel {
   void attention(const DecoderLayerWeights& layer, int index, const StepBatch& batch, int64_t rows);
   void mlp(const DecoderLayerWeights& layer, int64_t rows);
   kernels::KvLayer kv_layer(int index);
+  std::span<const SequenceRows> sequences_of(int layer, const StepBatch& batch) const;
   // out = weight · x (+ bias)
   void project(const float* x, int64_t rows, const Tensor& weight, const std::vector<float>& bias, float* out);
-  // The same for several weights of one x.
-  struct Projection {
-    const Tensor& weight;
-    const std::vector<float>& bias;
-    float* out;
-  };
-  void project_all(const float* x, int64_t rows, std::initializer_list<Projection> all);
   // RMSNorm of rows as wide as the weight.
   void norm(const float* x, int64_t rows, const std::vector<float>& weight, float* out);
   void rotate(float* x, int64_t rows, int heads, int rope);
@@ -60,13 +54,15 @@ class Decoder final : public LanguageModel {
   const kernels::Ops& ops_;
   ThreadPool& pool_;
   const float embedding_scale_;
+  std::vector<int> kv_index_;  // [layers] its number among the layers of its kind, with a window or without
   ModelTraits traits_;
 
   // Set by reserve().
-  int blocks_ = 0;
+  CacheSize size_ = 0;
   int step_rows_max_ = 0;
   int logits_rows_max_ = 0;
-  Buffer cache_;                   // [layers, 2 (k, v), blocks, kv_heads, block_tokens, head_dim] of kv_dtype
+  // Of the layers of each kind [layers, 2 (k, v), blocks or slots, kv_heads, block_tokens, head_dim] of kv_dtype.
+  Buffer cache_, window_cache_;
   Buffer x_;                       // [rows, hidden] the residual stream
   Buffer normed_;                  // [rows, hidden]
   Buffer projected_;               // [rows, hidden] a block's output before it joins the stream
@@ -80,7 +76,9 @@ class Decoder final : public LanguageModel {
 
 // Bytes reserve() allocates besides the cache: the memory plan's activations.
 size_t activation_bytes(const DecoderSpec& spec, int step_rows_max, int logits_rows_max);
-// Bytes of the cache for one token, all layers.
-size_t kv_bytes_per_token(const DecoderSpec& spec, DType kv_dtype);
+// Whether a layer attends to the last tokens alone. A window as long as the model's context is none.
+bool has_window(const DecoderSpec& spec, int layer);
+// The cache of such a model.
+CacheLayout cache_layout(const DecoderSpec& spec, DType kv_dtype, int block_tokens);
 
 }  // namespace sluice::model

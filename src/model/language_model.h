@@ -2,11 +2,11 @@
 // What the engine needs from a model: where its cache lies, and one step over a mixed batch. model/decoder.h is the
 // real one; engine tests use a model whose "cache" holds token ids.
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "base/result.h"
 #include "kernels/ops.h"
@@ -24,13 +24,39 @@ struct ModelTraits {
   int context_max = 0;  // positions the model was made for
 };
 
-// The bytes of the paged cache; the scheduler knows nothing else of it.
+// The shape of the paged cache; the scheduler knows nothing else of it. A block holds the keys and values of 16 tokens,
+// in two parts that lie in two pools: its own bytes, of the layers that attend to everything, and its *window part*, of
+// the layers that attend to the last `window_tokens` tokens only. The second lies in a *window slot*, which a block has
+// only as long as somebody may read it.
 struct CacheLayout {
   int block_tokens = 16;
-  size_t block_bytes = 0;  // all layers, keys and values of one block
-  // [layers] how many of the last tokens a layer's attention sees, the newest included; 0: all. Empty: all layers see
-  // all.
-  std::vector<int> windows = {};
+  size_t block_bytes = 0;         // of a block without its window part; 0 when every layer has a window
+  int window_tokens = 0;          // the widest window, the row's own token included; 0: no layer has one
+  size_t window_block_bytes = 0;  // of a window slot
+
+  // The first block whose window part the token at `position`, or one behind it, reads or writes.
+  int window_begin(int position) const { return std::max(0, position - window_tokens + 1) / block_tokens; }
+  // The most blocks whose window parts `rows` neighbouring tokens of a sequence read or write.
+  int window_blocks(int rows) const { return (window_tokens + rows - 2 + block_tokens - 1) / block_tokens + 1; }
+};
+
+// How much cache to reserve.
+struct CacheSize {
+  // Without a number of slots every block has a window part, in the slot of its own number.
+  CacheSize(int block_count, int slot_count) : blocks(block_count), window_slots(slot_count) {}
+  CacheSize(int block_count) : CacheSize(block_count, block_count) {}  // NOLINT(google-explicit-constructor)
+
+  int blocks;
+  int window_slots;
+};
+
+// Where a block's content lies.
+struct BlockPlace {
+  BlockPlace(int32_t block_number, int32_t slot_number) : block(block_number), window_slot(slot_number) {}
+  BlockPlace(int32_t number) : BlockPlace(number, number) {}  // NOLINT(google-explicit-constructor)
+
+  int32_t block;
+  int32_t window_slot;  // not used by a model without windows
 };
 
 // In some models a token's keys and values depend on how long the forward pass was that computed them (longrope,
@@ -51,8 +77,11 @@ struct StepBatch {
   // pass (its prompt; after CacheRegime::tokens_max all it had), or position + 1 for tokens after it.
   std::span<const int32_t> rope_lengths;
   std::span<const SequenceRows> sequences;  // cover all rows in order; block tables stay valid during the step
-  std::span<const int32_t> logits_rows;     // rows whose next-token logits are wanted, ascending
-  bool want_hidden = false;                 // also give the final hidden state of every row
+  // The same rows with tables of window slots, for layers with a window: entries before the window are not read. Empty:
+  // every block's window part lies in the slot of the block's number.
+  std::span<const SequenceRows> window_sequences;
+  std::span<const int32_t> logits_rows;  // rows whose next-token logits are wanted, ascending
+  bool want_hidden = false;              // also give the final hidden state of every row
 };
 
 struct StepOutput {
@@ -72,9 +101,9 @@ class LanguageModel {
     return {};
   }
   // Allocates the cache and all activations, once, before the first step. kResourceExhausted when memory is not there.
-  virtual Result<void> reserve(int blocks, int step_rows_max, int logits_rows_max) = 0;
+  virtual Result<void> reserve(CacheSize size, int step_rows_max, int logits_rows_max) = 0;
   // Copies the first `tokens` tokens of one block to another (copy-on-write of a shared partial block).
-  virtual void copy_block(int32_t from, int32_t to, int tokens) = 0;
+  virtual void copy_block(BlockPlace from, BlockPlace to, int tokens) = 0;
   // Runs one step on the calling thread and its pool. Output memory is the model's and valid until the next call.
   // One thread at a time. An error leaves the cache rows of this step undefined and everything else as it was.
   virtual Result<StepOutput> run(const StepBatch& batch) = 0;

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/strings.h"
+#include "model/cache_plan.h"
 #include "model/model_loader.h"
 
 namespace sluice::model {
@@ -24,10 +25,6 @@ WeightBytes weight_bytes(const checkpoint::ModelFiles& files, const ModelDescrip
                          const WeightOptions& options) {
   WeightBytes bytes;
   const Naming naming = find_naming(*description.architecture, description.kind, files.weights);
-  bool has_head = false;
-  for (const WeightName& name : description.architecture->weights) {
-    if (name.role == Role::kHead) has_head = files.weights.contains(tensor_name(name, naming, 0));
-  }
   for (const WeightName& name : description.architecture->weights) {
     for (int layer = 0; layer < (per_layer(name) ? description.spec.layers : 1); ++layer) {
       const std::string text = tensor_name(name, naming, layer);
@@ -38,14 +35,9 @@ WeightBytes weight_bytes(const checkpoint::ModelFiles& files, const ModelDescrip
         bytes.converted += static_cast<size_t>(entry->shape.elements()) * sizeof(float);
         continue;
       }
-      const bool lookup_only =
-          name.role == Role::kEmbedding && !head_is_embedding(description.spec, description.kind, has_head);
-      const Result<MatrixTarget> target = matrix_target(files.weights, *entry, name.role, lookup_only, options);
-      if (!target.ok()) continue;  // loading will say what is wrong with it
-      size_t& kind = target->dtype == *entry->dtype && entry->packed == nullptr ? bytes.mapped : bytes.converted;
-      std::vector<int64_t> parts = fused_rows(name.role, description.spec);
-      if (parts.empty() || target->dtype != DType::kPacked) parts = {rows};
-      for (const int64_t part : parts) kind += target->bytes(part, columns);
+      const DType target = target_dtype(*entry->dtype, name.role, columns, options);
+      (target == *entry->dtype && entry->packed == nullptr ? bytes.mapped : bytes.converted) +=
+          row_bytes(target, columns) * static_cast<size_t>(rows);
     }
   }
   return bytes;
@@ -54,17 +46,37 @@ WeightBytes weight_bytes(const checkpoint::ModelFiles& files, const ModelDescrip
 // The vocabulary as text, its hash tables and merge rules: about 100 bytes each.
 size_t tokenizer_bytes(const DecoderSpec& spec) { return static_cast<size_t>(spec.vocab_size) * 400; }
 
-Error cannot_fit(const MemoryPlan& plan, size_t kv_needed) {
+// What of the cache's settings would make it smaller.
+std::string cache_advice(const CacheDemand& demand, int context) {
+  const int kept = demand.layout.window_tokens + demand.step_rows_max;  // of windowed layers, whatever the context
+  if (demand.layout.window_tokens == 0 || kept >= context) return "--kv-dtype int8 or a shorter --context";
+  const std::string chunks = "smaller --chunk-tokens";
+  if (demand.layout.block_bytes > 0) return cat("--kv-dtype int8, a shorter --context or ", chunks);
+  return cat("--kv-dtype int8 or ", chunks, " (every layer keeps its last ", demand.layout.window_tokens,
+             " tokens and the step's, so only a --context below ", kept, " would help)");
+}
+
+Error cannot_fit(const MemoryPlan& plan, const CacheDemand& demand) {
   const size_t fixed = plan.weights_mapped + plan.weights_converted + plan.activations + plan.program;
-  return {ErrorCode::kResourceExhausted,
-          cat("the model does not fit: weights ", format_bytes(plan.weights_mapped + plan.weights_converted),
-              ", activations ", format_bytes(plan.activations), ", program ", format_bytes(plan.program),
-              ", and at least ", format_bytes(kv_needed), " of cache for ", plan.context, " tokens make ",
-              format_bytes(fixed + kv_needed), ", but the limit is ", format_bytes(plan.limit),
-              "; use --quantize int8 or int4 to shrink the weights, --kv-dtype int8 or a shorter --context to shrink "
-              "the cache, or raise --memory"),
-          "memory",
-          {}};
+  const size_t needed = demand.least_bytes(plan.context);
+  return {
+      ErrorCode::kResourceExhausted,
+      cat("the model does not fit: weights ", format_bytes(plan.weights_mapped + plan.weights_converted),
+          ", activations ", format_bytes(plan.activations), ", program ", format_bytes(plan.program), ", and at least ",
+          format_bytes(needed), " of cache for ", plan.context, " tokens make ", format_bytes(fixed + needed),
+          ", but the limit is ", format_bytes(plan.limit), "; use --quantize int8 or int4 to shrink the weights, ",
+          cache_advice(demand, plan.context), " to shrink the cache, or raise --memory"),
+      "memory",
+      {}};
+}
+
+// The two parts of the cache, in tokens.
+std::string cache_note(const MemoryPlan& plan) {
+  const auto part = [](int64_t tokens, size_t each) { return cat(tokens, " tokens at ", format_bytes(each), " each"); };
+  if (plan.window_tokens == 0) return part(plan.kv_tokens, plan.kv_per_token);
+  const std::string window =
+      cat(part(plan.window_kv_tokens, plan.window_kv_per_token), " in layers that keep the last ", plan.window_tokens);
+  return plan.kv_per_token == 0 ? window : cat(part(plan.kv_tokens, plan.kv_per_token), ", ", window);
 }
 
 }  // namespace
@@ -90,6 +102,26 @@ size_t available_memory() {
   return available;
 }
 
+namespace {
+
+void fill_in(MemoryPlan& plan, const CacheLayout& layout, const CachePlan& cache) {
+  const auto tokens = static_cast<size_t>(layout.block_tokens);
+  plan.kv_per_token = layout.block_bytes / tokens;
+  plan.window_kv_per_token = layout.window_block_bytes / tokens;
+  plan.window_tokens = layout.window_tokens;
+  plan.blocks = cache.blocks;
+  plan.window_slots = cache.window_slots;
+  plan.kv_cache = cache.cache_bytes;
+  plan.program += cache.record_bytes;
+  plan.window_kv_tokens = int64_t{cache.window_slots} * layout.block_tokens;
+  plan.kv_tokens = layout.block_bytes > 0 ? int64_t{cache.blocks} * layout.block_tokens : plan.window_kv_tokens;
+  plan.context = cache.context;
+  plan.sequences_at_context = cache.sequences_at_context;
+  plan.left = plan.limit > plan.total() ? plan.limit - plan.total() : 0;
+}
+
+}  // namespace
+
 Result<MemoryPlan> plan_memory(const checkpoint::ModelFiles& files, const ModelDescription& description,
                                const LoadOptions& options, const MemoryRequest& request) {
   const DecoderSpec& spec = description.spec;
@@ -105,33 +137,23 @@ Result<MemoryPlan> plan_memory(const checkpoint::ModelFiles& files, const ModelD
   plan.weights_converted = weights.converted;
   plan.activations = activation_bytes(spec, request.step_rows_max, request.logits_rows_max);
   plan.program = kProgramBytes + tokenizer_bytes(spec);
-  plan.kv_per_token = kv_bytes_per_token(spec, resolve_kv_dtype(description, options));
   plan.sequences_max = request.sequences_max;
 
   const size_t fixed = plan.total();
-  const bool context_asked = request.context > 0;
-  plan.context = context_asked ? request.context : std::min(spec.context_max, kContextMin);
-  const size_t block = plan.kv_per_token * static_cast<size_t>(options.block_tokens);
-  const auto blocks_of = [&](int64_t tokens) { return (tokens + options.block_tokens - 1) / options.block_tokens; };
-  // One sequence alone may take all that is left; beyond that the cache gets its share.
   const size_t left = plan.limit > fixed ? plan.limit - fixed : 0;
-  const auto blocks_that_fit = static_cast<int64_t>(left / block);
-  if (blocks_that_fit < blocks_of(plan.context) + 1) {
-    return cannot_fit(plan, static_cast<size_t>(blocks_of(plan.context) + 1) * block);
-  }
-  const auto share =
-      static_cast<int64_t>(static_cast<double>(left) * request.graph_memory_ratio / static_cast<double>(block));
-  if (!context_asked) {
-    const int64_t room = std::max(share, blocks_of(plan.context) + 1) - 1;
-    plan.context = static_cast<int>(std::min<int64_t>(spec.context_max, room * options.block_tokens));
-  }
-  // More than every sequence at full length is of use to the prefix index alone: one more batch of them at the most.
-  const int64_t wanted = 2 * request.sequences_max * blocks_of(plan.context) + 1;
-  plan.blocks = static_cast<int>(std::clamp<int64_t>(std::min(share, wanted), blocks_of(plan.context) + 1, 1 << 30));
-  plan.kv_cache = static_cast<size_t>(plan.blocks) * block;
-  plan.kv_tokens = int64_t{plan.blocks} * options.block_tokens;
-  plan.sequences_at_context = plan.kv_tokens / plan.context;
-  plan.left = plan.limit > plan.total() ? plan.limit - plan.total() : 0;
+  const CacheDemand demand = {
+      .layout = cache_layout(spec, resolve_kv_dtype(description, options), options.block_tokens),
+      .share = static_cast<size_t>(static_cast<double>(left) * request.graph_memory_ratio),
+      .most = left,
+      .context = request.context,
+      .context_min = std::min(spec.context_max, kContextMin),
+      .context_max = spec.context_max,
+      .sequences_max = request.sequences_max,
+      .step_rows_max = request.step_rows_max};
+  plan.context = request.context > 0 ? request.context : demand.context_min;
+  const std::optional<CachePlan> cache = plan_cache(demand);
+  if (!cache) return cannot_fit(plan, demand);
+  fill_in(plan, demand.layout, *cache);
   return plan;
 }
 
@@ -145,10 +167,10 @@ std::string format_plan(const MemoryPlan& plan) {
       "memory plan\n",
       line("weights", plan.weights_mapped + plan.weights_converted,
            cat(format_bytes(plan.weights_mapped), " mapped, ", format_bytes(plan.weights_converted), " converted")),
-      line("kv cache", plan.kv_cache, cat(plan.kv_tokens, " tokens at ", format_bytes(plan.kv_per_token), " each")),
-      line("activations", plan.activations, ""), line("program", plan.program, ""),
-      line("left", plan.left, cat("of ", format_bytes(plan.limit))), "  context ", plan.context, " tokens; ",
-      plan.sequences_at_context, " sequences of full length fit, at most ", plan.sequences_max, " run at once\n");
+      line("kv cache", plan.kv_cache, cache_note(plan)), line("activations", plan.activations, ""),
+      line("program", plan.program, ""), line("left", plan.left, cat("of ", format_bytes(plan.limit))), "  context ",
+      plan.context, " tokens; ", plan.sequences_at_context, " sequences of full length fit, at most ",
+      plan.sequences_max, " run at once\n");
 }
 
 Json plan_to_json(const MemoryPlan& plan) {
@@ -160,7 +182,11 @@ Json plan_to_json(const MemoryPlan& plan) {
           {"kv_cache_bytes", plan.kv_cache},
           {"kv_bytes_per_token", plan.kv_per_token},
           {"kv_tokens", plan.kv_tokens},
+          {"window_tokens", plan.window_tokens},
+          {"window_kv_bytes_per_token", plan.window_kv_per_token},
+          {"window_kv_tokens", plan.window_kv_tokens},
           {"blocks", plan.blocks},
+          {"window_slots", plan.window_slots},
           {"context_tokens", plan.context},
           {"sequences_max", plan.sequences_max},
           {"sequences_at_context", plan.sequences_at_context},

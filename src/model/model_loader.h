@@ -41,9 +41,13 @@ struct MemoryPlan {
   size_t activations = 0;
   size_t program = 0;  // code, tokenizer, buffers of connections
   size_t kv_cache = 0;
-  size_t kv_per_token = 0;
-  int64_t kv_tokens = 0;  // the cache holds this many
+  size_t kv_per_token = 0;         // in layers that see everything
+  int64_t kv_tokens = 0;           // the cache holds this many
+  size_t window_kv_per_token = 0;  // in layers that see the last window_tokens tokens, as are the next two
+  int64_t window_kv_tokens = 0;
+  int window_tokens = 0;
   int blocks = 0;
+  int window_slots = 0;
   int context = 0;                   // tokens one sequence may have
   int sequences_max = 0;             // in one batch
   int64_t sequences_at_context = 0;  // that fit when every one is full
