@@ -56,7 +56,10 @@ Result<int> run_inspect(const CommandLine& line) {
   Json report = describe(files, description);
   const auto text = local::load_model_text(files, options.chat_template_path);
   report["tokenizer"] = text.ok() ? describe_text(*text) : Json{{"error", text.error().message}};
-  const auto plan = model::plan_memory(files, description, options.load, options.memory);
+  SLUICE_TRY(const kernels::Ops* ops, kernels::select_ops(options.kernels));
+  model::LoadOptions load = options.load;
+  load.weights = model::resolve_activations(load.weights, description.spec, *ops);
+  const auto plan = model::plan_memory(files, description, load, options.memory);
   report["memory_plan"] = plan.ok() ? model::plan_to_json(*plan) : Json{{"error", plan.error().message}};
   if (line.settings.json) {
     std::printf("%s\n", dump_json(report, 2).c_str());

@@ -72,6 +72,8 @@ Result<local::LocalOptions> local_options(const std::string& model, const Settin
   options.chat_template_path = settings.chat_template;
   options.load.weights.dtype = named_dtype(settings.dtype);
   options.load.kv_dtype = named_dtype(settings.kv_dtype);
+  if (settings.activations == "f32") options.load.weights.activations = model::Activations::kF32;
+  if (settings.activations == "int8") options.load.weights.activations = model::Activations::kInt8;
   if (settings.quantize == "int8") options.load.weights.quantization = model::WeightQuantization::kInt8;
   if (settings.quantize == "int4") options.load.weights.quantization = model::WeightQuantization::kInt4;
   options.memory = {

@@ -20,6 +20,7 @@ struct Settings {
   std::string dtype = "auto";
   std::string quantize = "none";
   std::string kv_dtype = "auto";
+  std::string activations = "auto";
   std::string chat_template;
   // Memory and batching.
   uint64_t memory = 0;

@@ -101,11 +101,13 @@ class EngineBackend final : public LocalBackend {
     SLUICE_TRY(const model::ModelDescription description, model::describe_model(*files));
     model::MemoryRequest memory = options.memory;
     memory.logits_rows_max = memory.sequences_max + kPromptScoreRows;
-    SLUICE_TRY(plan_, model::plan_memory(*files, description, options.load, memory));
+    model::LoadOptions load = options.load;
+    load.weights = model::resolve_activations(load.weights, description.spec, *ops_);
+    SLUICE_TRY(plan_, model::plan_memory(*files, description, load, memory));
     if (report.on_plan) report.on_plan(description, plan_);
     SLUICE_TRY(text_, load_model_text(*files, options.chat_template_path));
     SLUICE_TRY(std::unique_ptr<model::Decoder> decoder,
-               model::load_decoder(files, description, options.load, *ops_, pool_, report.on_progress));
+               model::load_decoder(files, description, load, *ops_, pool_, report.on_progress));
     if (text_.tokenizer->vocab_size() > description.spec.vocab_size) {
       log::warn("the tokenizer has more tokens than the model",
                 {{"tokenizer", text_.tokenizer->vocab_size()}, {"model", description.spec.vocab_size}});

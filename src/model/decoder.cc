@@ -1,5 +1,6 @@
 #include "model/decoder.h"
 
+#include <array>
 #include <cstring>
 
 #include "base/strings.h"
@@ -157,6 +158,21 @@ void Decoder::project(const float* x, int64_t rows, const Tensor& weight, const 
               {.x = x, .rows = rows, .weight = &weight, .bias = bias.empty() ? nullptr : bias.data(), .out = out});
 }
 
+void Decoder::project_all(const float* x, int64_t rows, std::initializer_list<Projection> all) {
+  constexpr size_t kMost = 3;
+  std::array<kernels::MatmulArgs, kMost> products;
+  SLUICE_CHECK(all.size() <= kMost);
+  size_t count = 0;
+  for (const Projection& one : all) {
+    products[count++] = {.x = x,
+                         .rows = rows,
+                         .weight = &one.weight,
+                         .bias = one.bias.empty() ? nullptr : one.bias.data(),
+                         .out = one.out};
+  }
+  ops_.matmul_many(pool_, {products.data(), count});
+}
+
 void Decoder::norm(const float* x, int64_t rows, const std::vector<float>& weight, float* out) {
   ops_.rms_norm(pool_, {.x = x,
                         .weight = weight.data(),
@@ -191,9 +207,8 @@ void Decoder::attention(const DecoderLayerWeights& layer, int index, const StepB
   float* k = k_.as<float>();
   float* v = v_.as<float>();
   norm(x_.as<float>(), rows, layer.attention_norm, normed_.as<float>());
-  project(normed_.as<float>(), rows, layer.q, layer.q_bias, q);
-  project(normed_.as<float>(), rows, layer.k, layer.k_bias, k);
-  project(normed_.as<float>(), rows, layer.v, layer.v_bias, v);
+  project_all(normed_.as<float>(), rows,
+              {{layer.q, layer.q_bias, q}, {layer.k, layer.k_bias, k}, {layer.v, layer.v_bias, v}});
 
   if (!layer.q_norm.empty()) norm(q, rows * spec_.heads, layer.q_norm, q);
   if (!layer.k_norm.empty()) norm(k, rows * spec_.kv_heads, layer.k_norm, k);
@@ -221,8 +236,8 @@ void Decoder::attention(const DecoderLayerWeights& layer, int index, const StepB
 
 void Decoder::mlp(const DecoderLayerWeights& layer, int64_t rows) {
   norm(x_.as<float>(), rows, layer.mlp_norm, normed_.as<float>());
-  project(normed_.as<float>(), rows, layer.gate, layer.gate_bias, gate_.as<float>());
-  project(normed_.as<float>(), rows, layer.up, layer.up_bias, up_.as<float>());
+  project_all(normed_.as<float>(), rows,
+              {{layer.gate, layer.gate_bias, gate_.as<float>()}, {layer.up, layer.up_bias, up_.as<float>()}});
   ops_.gated_activation(pool_, {.gate = gate_.as<float>(),
                                 .up = up_.as<float>(),
                                 .out = gate_.as<float>(),

@@ -43,6 +43,13 @@ class Decoder final : public LanguageModel {
   std::span<const SequenceRows> sequences_of(int layer, const StepBatch& batch) const;
   // out = weight · x (+ bias)
   void project(const float* x, int64_t rows, const Tensor& weight, const std::vector<float>& bias, float* out);
+  // The same for several weights of one x.
+  struct Projection {
+    const Tensor& weight;
+    const std::vector<float>& bias;
+    float* out;
+  };
+  void project_all(const float* x, int64_t rows, std::initializer_list<Projection> all);
   // RMSNorm of rows as wide as the weight.
   void norm(const float* x, int64_t rows, const std::vector<float>& weight, float* out);
   void rotate(float* x, int64_t rows, int heads, int rope);

@@ -131,6 +131,9 @@ class WeightLoader {
   Result<void> load(const Architecture& architecture, const std::function<void(size_t, size_t)>& progress) {
     names_ = architecture.weights;
     weights_.layers.resize(static_cast<size_t>(spec_.layers));
+    for (const WeightName& name : architecture.weights) {
+      if (name.role == Role::kHead) files_have_head_ = files_.contains(tensor_name(name, naming_, 0));
+    }
     size_t done = 0;
     for (int layer = 0; layer < spec_.layers; ++layer) {
       for (const WeightName& name : architecture.weights) {
@@ -191,13 +194,37 @@ class WeightLoader {
     return {};
   }
 
-  Result<void> place_matrix(Role role, const checkpoint::WeightEntry& entry, DecoderLayerWeights& layer) {
-    SLUICE_TRY(const DType stored, stored_dtype(files_, entry));
-    SLUICE_TRY(ConvertedMatrix converted,
-               convert_matrix(files_, entry, target_dtype(stored, role, entry.shape.columns(), options_), pool_));
-    const Tensor matrix = converted.tensor;
-    (converted.owned.size() > 0 ? weights_.owned_bytes : weights_.mapped_bytes) += matrix.bytes();
+  Tensor keep(ConvertedMatrix converted) {
+    (converted.owned.size() > 0 ? weights_.owned_bytes : weights_.mapped_bytes) += converted.tensor.bytes();
     weights_.owned.push_back(std::move(converted.owned));
+    return converted.tensor;
+  }
+
+  // Parts of a fused matrix, packed each on its own.
+  Result<void> place_packed_parts(const checkpoint::WeightEntry& entry, const PackedFormat& format,
+                                  std::span<const int64_t> rows, std::initializer_list<Tensor*> slots) {
+    int64_t first = 0;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      SLUICE_TRY(ConvertedMatrix part, pack_matrix(files_, entry, {first, rows[i]}, format, pool_));
+      *slots.begin()[i] = keep(std::move(part));
+      first += rows[i];
+    }
+    return {};
+  }
+
+  Result<void> place_matrix(Role role, const checkpoint::WeightEntry& entry, DecoderLayerWeights& layer) {
+    const bool lookup_only = role == Role::kEmbedding && !head_is_embedding(spec_, naming_.kind, files_have_head_);
+    SLUICE_TRY(const MatrixTarget target, matrix_target(files_, entry, role, lookup_only, options_));
+    const bool packed = target.dtype == DType::kPacked;
+    const std::vector<int64_t> parts = fused_rows(role, spec_);
+    if (packed && role == Role::kGateUp)
+      return place_packed_parts(entry, target.format, parts, {&layer.gate, &layer.up});
+    if (packed && role == Role::kQkv)
+      return place_packed_parts(entry, target.format, parts, {&layer.q, &layer.k, &layer.v});
+    SLUICE_TRY(ConvertedMatrix converted,
+               packed ? pack_matrix(files_, entry, {0, entry.shape.rows()}, target.format, pool_)
+                      : convert_matrix(files_, entry, target.dtype, pool_));
+    const Tensor matrix = keep(std::move(converted));
     switch (role) {
       case Role::kEmbedding:
         weights_.embedding = matrix;
@@ -267,12 +294,10 @@ class WeightLoader {
   }
 
   Result<void> finish_head() {
-    if (weights_.head && !spec_.tied_embeddings) return {};
-    // GGUF files leave out the head when it is tied; some safetensors hold both although the config ties them.
     if (!weights_.head && !spec_.tied_embeddings && naming_.kind != FileKind::kGguf) {
       return corrupt_data("the weights have no lm_head.weight, and config.json does not say tie_word_embeddings");
     }
-    if (!weights_.head || naming_.kind != FileKind::kGguf) weights_.head = weights_.embedding;
+    if (head_is_embedding(spec_, naming_.kind, static_cast<bool>(weights_.head))) weights_.head = weights_.embedding;
     return {};
   }
 
@@ -282,6 +307,7 @@ class WeightLoader {
   const WeightMap& files_;
   const WeightOptions& options_;
   ThreadPool& pool_;
+  bool files_have_head_ = false;
   DecoderWeights weights_;
   std::unordered_set<std::string> used_;
 };
@@ -299,6 +325,48 @@ DType target_dtype(DType stored, Role role, int64_t columns, const WeightOptions
   // Quantising again what is already as small would only lose.
   const bool smaller = row_bytes(wanted, columns) < row_bytes(stored, columns);
   return is_quantized(stored) && has_kernels(stored) && !smaller ? stored : wanted;
+}
+
+std::vector<int64_t> fused_rows(Role role, const DecoderSpec& spec) {
+  const int64_t q = int64_t{spec.heads} * spec.head_dim, kv = int64_t{spec.kv_heads} * spec.head_dim;
+  if (role == Role::kQkv) return {q, kv, kv};
+  if (role == Role::kGateUp) return {spec.intermediate_size, spec.intermediate_size};
+  return {};
+}
+
+bool head_is_embedding(const DecoderSpec& spec, FileKind kind, bool files_have_head) {
+  // GGUF files leave out the head when it is tied; some safetensors hold both although the config ties them.
+  return !files_have_head || (spec.tied_embeddings && kind != FileKind::kGguf);
+}
+
+WeightOptions resolve_activations(WeightOptions options, const DecoderSpec& spec, const kernels::Ops& ops) {
+  constexpr int kHiddenSizeLeast = 512;  // below it a step is made of other things than products
+  if (options.activations == Activations::kAuto) {
+    const bool gains = ops.fast_int8 && spec.hidden_size >= kHiddenSizeLeast;
+    options.activations = gains ? Activations::kInt8 : Activations::kF32;
+  }
+  return options;
+}
+
+Result<MatrixTarget> matrix_target(const WeightMap& files, const checkpoint::WeightEntry& entry, Role role,
+                                   bool lookup_only, const WeightOptions& options) {
+  SLUICE_TRY(const DType stored, stored_dtype(files, entry));
+  const int64_t columns = entry.shape.columns();
+  const MatrixTarget rows = {.dtype = target_dtype(stored, role, columns, options)};
+  if (options.activations != Activations::kInt8 || lookup_only) return rows;
+  std::optional<PackedFormat> own;
+  if (entry.packed != nullptr) own = packed_format_of(*entry.packed);
+  if (entry.packed == nullptr && is_quantized(stored)) own = sluice::packed_format_of(stored);
+  if (options.quantization == WeightQuantization::kNone) {
+    if (options.dtype || !own) return rows;
+    return MatrixTarget{.dtype = DType::kPacked, .format = *own};
+  }
+  const bool keep_int8 = role == Role::kEmbedding || role == Role::kHead;
+  const bool int4 = options.quantization == WeightQuantization::kInt4 && !keep_int8;
+  const PackedFormat wanted = {.bits = int4 ? 4 : 8, .group = 32, .minima = false, .shift = 12};
+  // Quantising again what is already as small would only lose.
+  const bool smaller = !own || packed_bytes(wanted, 16, columns) < packed_bytes(*own, 16, columns);
+  return MatrixTarget{.dtype = DType::kPacked, .format = smaller ? wanted : *own};
 }
 
 Result<DecoderWeights> load_decoder_weights(const Architecture& architecture, const DecoderSpec& spec, FileKind kind,

@@ -10,6 +10,7 @@
 #include "base/thread_pool.h"
 #include "checkpoint/weights.h"
 #include "model/decoder_spec.h"
+#include "model/weight_conversion.h"
 
 namespace sluice::model {
 
@@ -42,9 +43,14 @@ struct DecoderWeights {
 
 enum class WeightQuantization { kNone, kInt8, kInt4 };
 
+// How quantised weights are multiplied: from float32 activations, or packed, from activations rounded to 8 bits in
+// groups of 128 (kernels/cpu/packed.h). kAuto is settled by resolve_activations.
+enum class Activations { kAuto, kF32, kInt8 };
+
 struct WeightOptions {
   std::optional<DType> dtype;  // f32, f16 or bf16 for what is not quantised; nothing: as the file has it ("auto")
   WeightQuantization quantization = WeightQuantization::kNone;
+  Activations activations = Activations::kAuto;
 };
 
 // The type a matrix [rows, columns] stored as `stored` is kept in. int8 is q8_0 and int4 is q4_0 (blocks of 32 along
@@ -52,6 +58,19 @@ struct WeightOptions {
 // are no multiple of 32, and one that is already quantised at least as far, keeps its type. A stored type that has no
 // kernels (Q4_K and its kin) becomes f16 unless something else is asked for.
 DType target_dtype(DType stored, Role role, int64_t columns, const WeightOptions& options);
+
+// kAuto becomes kInt8 when `ops` have a fast unit for it and the model is large enough to gain, else kF32.
+WeightOptions resolve_activations(WeightOptions options, const DecoderSpec& spec, const kernels::Ops& ops);
+
+// What the matrix `entry` becomes. With int8 activations every quantised matrix is packed in the form that keeps its
+// codes, or in int8 or int4 in groups of 32 where --quantize asks for something smaller than what is stored. An
+// embedding table that is not also the head (`lookup_only`) is no factor of a product and stays as target_dtype says.
+Result<MatrixTarget> matrix_target(const checkpoint::WeightMap& files, const checkpoint::WeightEntry& entry, Role role,
+                                   bool lookup_only, const WeightOptions& options);
+// The rows of each part of a matrix that holds several, in their order; empty for any other role.
+std::vector<int64_t> fused_rows(Role role, const DecoderSpec& spec);
+// Whether the embedding is the head too: then it is stored once.
+bool head_is_embedding(const DecoderSpec& spec, FileKind kind, bool files_have_head);
 
 // Loads and checks every weight the architecture names. Errors name the tensor, what was expected and what was found.
 // `progress(done_bytes, total_bytes)` is called from this thread now and then; may be empty.

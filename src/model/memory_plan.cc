@@ -25,6 +25,10 @@ WeightBytes weight_bytes(const checkpoint::ModelFiles& files, const ModelDescrip
                          const WeightOptions& options) {
   WeightBytes bytes;
   const Naming naming = find_naming(*description.architecture, description.kind, files.weights);
+  bool has_head = false;
+  for (const WeightName& name : description.architecture->weights) {
+    if (name.role == Role::kHead) has_head = files.weights.contains(tensor_name(name, naming, 0));
+  }
   for (const WeightName& name : description.architecture->weights) {
     for (int layer = 0; layer < (per_layer(name) ? description.spec.layers : 1); ++layer) {
       const std::string text = tensor_name(name, naming, layer);
@@ -35,9 +39,14 @@ WeightBytes weight_bytes(const checkpoint::ModelFiles& files, const ModelDescrip
         bytes.converted += static_cast<size_t>(entry->shape.elements()) * sizeof(float);
         continue;
       }
-      const DType target = target_dtype(*entry->dtype, name.role, columns, options);
-      (target == *entry->dtype && entry->packed == nullptr ? bytes.mapped : bytes.converted) +=
-          row_bytes(target, columns) * static_cast<size_t>(rows);
+      const bool lookup_only =
+          name.role == Role::kEmbedding && !head_is_embedding(description.spec, description.kind, has_head);
+      const Result<MatrixTarget> target = matrix_target(files.weights, *entry, name.role, lookup_only, options);
+      if (!target.ok()) continue;  // loading will say what is wrong with it
+      size_t& kind = target->dtype == *entry->dtype && entry->packed == nullptr ? bytes.mapped : bytes.converted;
+      std::vector<int64_t> parts = fused_rows(name.role, description.spec);
+      if (parts.empty() || target->dtype != DType::kPacked) parts = {rows};
+      for (const int64_t part : parts) kind += target->bytes(part, columns);
     }
   }
   return bytes;

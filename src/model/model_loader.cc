@@ -54,8 +54,9 @@ Result<std::unique_ptr<Decoder>> load_decoder(std::shared_ptr<const checkpoint::
                                               const std::function<void(size_t done, size_t total)>& progress) {
   files->weights.prefetch();  // the disk works while the first tensors are placed
   const std::shared_ptr<const checkpoint::WeightMap> weights_in_files(files, &files->weights);
-  SLUICE_TRY(DecoderWeights weights, load_decoder_weights(*description.architecture, description.spec, description.kind,
-                                                          weights_in_files, options.weights, pool, progress));
+  SLUICE_TRY(DecoderWeights weights,
+             load_decoder_weights(*description.architecture, description.spec, description.kind, weights_in_files,
+                                  resolve_activations(options.weights, description.spec, ops), pool, progress));
   return Decoder::create(description.spec, std::move(weights),
                          {.kv_dtype = resolve_kv_dtype(description, options), .block_tokens = options.block_tokens},
                          ops, pool);

@@ -106,7 +106,10 @@ TEST_P(QuantizedModel, LogitsAreThoseOfTransformers) {
   const Loading loadings[] = {{{.dtype = DType::kF32}, 1e-4},
                               {{}, 2e-2},  // bf16
                               {{.dtype = DType::kF16}, 4e-3},
-                              {{.quantization = WeightQuantization::kInt8}, 5e-2}};
+                              {{.quantization = WeightQuantization::kInt8}, 5e-2},
+                              // Packed, with activations of 8 bits: the tool's codes themselves, or ours.
+                              {{.activations = Activations::kInt8}, 5e-2},
+                              {{.quantization = WeightQuantization::kInt8, .activations = Activations::kInt8}, 6e-2}};
   ThreadPool pool({.threads = 2});
   for (const Loading& loading : loadings) {
     auto decoder = load(path(), loading.options, pool);
@@ -119,12 +122,18 @@ TEST_P(QuantizedModel, PlanCountsDecodedMatrices) {
   auto files = std::make_shared<const checkpoint::ModelFiles>(checkpoint::open_model(path()).value());
   const ModelDescription description = describe_model(*files).value();
   EXPECT_EQ(description.stored_dtype, DType::kBF16);
-  const MemoryPlan plan = plan_memory(*files, description, {}, {.limit = size_t{1} << 30}).value();
   ThreadPool pool({.threads = 1});
-  auto decoder = load_decoder(files, description, {}, *kernels::available_ops().back(), pool);
-  ASSERT_TRUE(decoder.ok());
-  EXPECT_EQ(plan.weights_converted, (*decoder)->weights().owned_bytes);
-  EXPECT_EQ(plan.weights_mapped, (*decoder)->weights().mapped_bytes);
+  size_t bytes[2] = {};
+  for (const Activations activations : {Activations::kF32, Activations::kInt8}) {
+    const LoadOptions options = {.weights = {.activations = activations}};
+    const MemoryPlan plan = plan_memory(*files, description, options, {.limit = size_t{1} << 30}).value();
+    auto decoder = load_decoder(files, description, options, *kernels::available_ops().back(), pool);
+    ASSERT_TRUE(decoder.ok());
+    EXPECT_EQ(plan.weights_converted, (*decoder)->weights().owned_bytes);
+    EXPECT_EQ(plan.weights_mapped, (*decoder)->weights().mapped_bytes);
+    bytes[activations == Activations::kInt8] = plan.weights_converted;
+  }
+  if (GetParam().find("fp8") == std::string::npos) EXPECT_LE(bytes[1], bytes[0]);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, QuantizedModel, testing::ValuesIn(names()),

@@ -97,6 +97,84 @@ Result<ConvertedMatrix> convert_matrix(const WeightMap& files, const WeightEntry
   return out;
 }
 
+std::optional<PackedFormat> packed_format_of(const checkpoint::PackedMatrix& matrix) {
+  const bool bits_fit = matrix.bits == 4 || matrix.bits == 8 || matrix.bits == 3 || matrix.bits == 2;
+  if (!matrix.has_integer_codes() || !bits_fit || matrix.group_index || matrix.group_columns <= 0) return std::nullopt;
+  for (const int group : {128, 64, 32, 16}) {
+    const bool whole = matrix.group_columns % group == 0 || matrix.group_columns >= matrix.columns();
+    if (!whole) continue;
+    return PackedFormat{.bits = matrix.bits == 8 ? 8 : 4, .group = group, .minima = true, .shift = 0};
+  }
+  return std::nullopt;
+}
+
+namespace {
+
+// Rows of a matrix that a tool quantised, as codes with minima: scale · code − scale · zero point.
+void read_tool_row(const checkpoint::PackedMatrix& matrix, int64_t row, int group, GroupedRow& out) {
+  const int64_t columns = matrix.columns();
+  const auto own_groups = static_cast<size_t>(matrix.groups());
+  std::vector<float> scales(own_groups), zeros(own_groups);
+  out.codes.resize(static_cast<size_t>(columns));
+  matrix.unpack_codes(row, 1, out.codes.data());
+  matrix.unpack_scales(row, scales.data(), zeros.data());
+  out.scales.clear();
+  out.minima.clear();
+  for (int64_t k = 0; k < columns; k += group) {
+    const auto own = static_cast<size_t>(k / matrix.group_columns);
+    out.scales.push_back(scales[own]);
+    out.minima.push_back(-scales[own] * zeros[own]);
+  }
+}
+
+}  // namespace
+
+Result<ConvertedMatrix> pack_matrix(const WeightMap& files, const WeightEntry& entry, RowRange rows,
+                                    const PackedFormat& format, ThreadPool& pool) {
+  SLUICE_TRY(const DType stored, stored_dtype(files, entry));
+  if (entry.packed != nullptr) SLUICE_RETURN_IF_ERROR(entry.packed->verify());
+  const int64_t columns = entry.shape.columns();
+  ConvertedMatrix out;
+  out.owned = Buffer(packed_bytes(format, rows.count, columns));
+  out.tensor = pack_header(format, rows.count, columns, out.owned.data());
+  const bool own_codes = entry.packed != nullptr && packed_format_of(*entry.packed) == format;
+  FirstRow bad;
+  std::atomic<bool> in_range = true;
+  pool.parallel_for(packed_view(out.tensor).panel_count(), [&](int64_t panel, int) {
+    const int64_t first = rows.first + panel * kPackedRows;
+    const int64_t count = std::min<int64_t>(kPackedRows, rows.first + rows.count - first);
+    if (own_codes) {
+      const auto source = [&](int64_t row, GroupedRow& to) {
+        read_tool_row(*entry.packed, rows.first + row, format.group, to);
+      };
+      if (!pack_grouped_panels(source, out.tensor, panel, panel + 1)) in_range = false;
+      return;
+    }
+    // A tensor whose row 0 is the range's: only this panel's rows of it exist when they were decoded here.
+    Tensor source = {.data = entry.data, .dtype = stored, .shape = {rows.count, columns}};
+    std::vector<float> values;
+    if (entry.packed != nullptr) {
+      values.resize(static_cast<size_t>(count * columns));
+      entry.packed->dequantize_rows(first, count, values.data());
+      source.dtype = DType::kF32;
+      source.data = reinterpret_cast<const std::byte*>(values.data()) -
+                    static_cast<size_t>(panel * kPackedRows) * row_bytes(DType::kF32, columns);
+    } else {
+      source.data += static_cast<size_t>(rows.first) * row_bytes(stored, columns);
+    }
+    const int64_t at = first_non_finite(source.dtype, source.row(panel * kPackedRows), count * columns);
+    if (at >= 0) return bad.found(first + at / columns);
+    if (!pack_panels(source, out.tensor, panel, panel + 1)) in_range = false;
+  });
+  if (bad.any()) return not_finite(files, entry, bad.row());
+  if (!in_range) {
+    return unimplemented(cat(files.file_of(entry).path, ": tensor ", checkpoint::quote(entry.name),
+                             " has scales that f16 cannot hold; load it with --activations f32"));
+  }
+  if (rows.first + rows.count == entry.shape.rows()) files.forget(entry);
+  return out;
+}
+
 Result<std::vector<float>> widen_vector(const WeightMap& files, const WeightEntry& entry) {
   SLUICE_TRY(const Tensor stored, files.tensor(entry.name));
   if (!is_floating(stored.dtype)) {

@@ -105,25 +105,26 @@ Rounded round_group(const float* x, int64_t count, const PackedFormat& format, u
     least_code = 1;
   }
   const float inverse = result.scale != 0 ? 1.0f / result.scale : 0.0f;
-  const auto offset = static_cast<float>(format.offset());
+  const auto low = static_cast<float>(least_code - format.offset()), high = static_cast<float>(last - format.offset());
+  constexpr float kRound = 12582912.0f;  // 3 · 2^22: adding and taking it away rounds to the nearest even
   for (int64_t i = 0; i < count; ++i) {
-    const float code = std::nearbyint((x[i] - result.minimum) * inverse) + offset;
-    codes[i] = std::isnan(code)
-                   ? static_cast<uint8_t>(format.offset())
-                   : static_cast<uint8_t>(std::clamp(code, static_cast<float>(least_code), static_cast<float>(last)));
+    float code = (x[i] - result.minimum) * inverse;
+    code = code > low ? code : low;
+    code = code < high ? code : high;
+    codes[i] = static_cast<uint8_t>(static_cast<int>((code + kRound) - kRound) + format.offset());
   }
   return result;
 }
 
-// One row's codes, scales and minima in the packed form.
-bool group_row(const Tensor& stored, int64_t row, const PackedView& view, std::vector<float>& floats, GroupedRow& out) {
+bool keeps_codes(DType stored, const PackedFormat& format) {
+  if (!is_quantized(stored)) return false;
+  const PackedFormat own = packed_format_of(stored);
+  return own.bits == format.bits && own.group == format.group && own.minima == format.minima;
+}
+
+// A row of floats in the packed form.
+bool round_row(const float* floats, const PackedView& view, GroupedRow& out) {
   const int64_t k = view.k;
-  if (is_quantized(stored.dtype)) {
-    read_grouped_row(stored.dtype, stored.row(row), k, out);
-    return true;
-  }
-  floats.resize(static_cast<size_t>(k));
-  dequantize_row(stored.dtype, stored.row(row), floats.data(), k);
   const auto groups = static_cast<size_t>((k + view.format.group - 1) / view.format.group);
   out.codes.resize(static_cast<size_t>(k));
   out.scales.resize(groups);
@@ -132,7 +133,7 @@ bool group_row(const Tensor& stored, int64_t row, const PackedView& view, std::v
   for (size_t g = 0; g < groups; ++g) {
     const int64_t begin = static_cast<int64_t>(g) * view.format.group;
     const int64_t count = std::min<int64_t>(view.format.group, k - begin);
-    const Rounded rounded = round_group(floats.data() + begin, count, view.format, out.codes.data() + begin);
+    const Rounded rounded = round_group(floats + begin, count, view.format, out.codes.data() + begin);
     out.scales[g] = rounded.scale;
     out.minima[g] = rounded.minimum;
     ok = ok && rounded.ok;
@@ -140,17 +141,20 @@ bool group_row(const Tensor& stored, int64_t row, const PackedView& view, std::v
   return ok;
 }
 
-// Puts row `lane` of a panel in its place; the panel was zeroed.
-void place_codes(const GroupedRow& row, const PackedView& view, int lane, std::byte* panel) {
-  const auto offset = static_cast<uint8_t>(view.format.offset());
-  const auto count = static_cast<int64_t>(row.codes.size());
-  for (int64_t e = 0; e < view.depth; ++e) {
-    const unsigned code = e < count ? row.codes[static_cast<size_t>(e)] : offset;
-    if (view.format.bits == 8) {
-      panel[e / 4 * 64 + lane * 4 + e % 4] = static_cast<std::byte>(code);
-    } else {
-      panel[e / 8 * 64 + lane * 4 + e % 4] |= static_cast<std::byte>(e % 8 < 4 ? code : code << 4);
-    }
+uint32_t four_codes(const uint8_t* codes) {
+  uint32_t four;
+  std::memcpy(&four, codes, sizeof four);
+  return four;
+}
+
+// Puts row `lane` of a panel in its place. Codes are padded with those of 0.
+void place_codes(GroupedRow& row, const PackedView& view, int lane, std::byte* panel) {
+  row.codes.resize(static_cast<size_t>(view.depth), static_cast<uint8_t>(view.format.offset()));
+  const int64_t step = 32 / view.format.bits;
+  for (int64_t e = 0; e < view.depth; e += step) {
+    uint32_t four = four_codes(row.codes.data() + e);
+    if (view.format.bits == 4) four |= four_codes(row.codes.data() + e + 4) << 4;
+    std::memcpy(panel + e / step * 64 + lane * 4, &four, sizeof four);
   }
 }
 
@@ -236,30 +240,49 @@ Tensor pack_header(const PackedFormat& format, int64_t n, int64_t k, std::byte* 
   return {.data = out, .dtype = DType::kPacked, .shape = {n, k}};
 }
 
-bool pack_panels(const Tensor& stored, const Tensor& packed, int64_t panel_begin, int64_t panel_end) {
+bool pack_grouped_panels(const GroupedRowSource& source, const Tensor& packed, int64_t panel_begin, int64_t panel_end) {
   const PackedView view = packed_view(packed);
-  SLUICE_CHECK(stored.shape == packed.shape && panel_end <= view.panel_count());
-  if (is_quantized(stored.dtype)) {
-    const PackedFormat own = packed_format_of(stored.dtype);
-    SLUICE_CHECK(own.bits == view.format.bits && own.group == view.format.group && own.minima == view.format.minima);
-  }
-  std::vector<float> floats;
+  SLUICE_CHECK(panel_end <= view.panel_count() && view.format.bits < 16);
   GroupedRow row;
   bool ok = true;
   for (int64_t p = panel_begin; p < panel_end; ++p) {
     std::byte* panel = const_cast<std::byte*>(view.panels) + static_cast<size_t>(p) * view.panel_bytes;
     std::memset(panel, 0, view.panel_bytes);
     for (int lane = 0; lane < kPackedRows && p * kPackedRows + lane < view.n; ++lane) {
-      if (view.format.bits == 16) {
-        place_bf16(stored, p * kPackedRows + lane, view, lane, panel);
-        continue;
-      }
-      ok = group_row(stored, p * kPackedRows + lane, view, floats, row) && ok;
-      place_codes(row, view, lane, panel);
+      source(p * kPackedRows + lane, row);
       ok = place_scales(row, view, lane, panel) && ok;
+      place_codes(row, view, lane, panel);
     }
   }
   return ok;
+}
+
+bool pack_panels(const Tensor& stored, const Tensor& packed, int64_t panel_begin, int64_t panel_end) {
+  const PackedView view = packed_view(packed);
+  SLUICE_CHECK(stored.shape == packed.shape && panel_end <= view.panel_count());
+  if (view.format.bits == 16) {
+    for (int64_t p = panel_begin; p < panel_end; ++p) {
+      std::byte* panel = const_cast<std::byte*>(view.panels) + static_cast<size_t>(p) * view.panel_bytes;
+      std::memset(panel, 0, view.panel_bytes);
+      for (int lane = 0; lane < kPackedRows && p * kPackedRows + lane < view.n; ++lane)
+        place_bf16(stored, p * kPackedRows + lane, view, lane, panel);
+    }
+    return true;
+  }
+  if (keeps_codes(stored.dtype, view.format)) {
+    return pack_grouped_panels(
+        [&](int64_t row, GroupedRow& out) { read_grouped_row(stored.dtype, stored.row(row), view.k, out); }, packed,
+        panel_begin, panel_end);
+  }
+  std::vector<float> floats(static_cast<size_t>(view.k));
+  bool rounded = true;
+  const bool placed = pack_grouped_panels(
+      [&](int64_t row, GroupedRow& out) {
+        dequantize_row(stored.dtype, stored.row(row), floats.data(), view.k);
+        rounded = round_row(floats.data(), view, out) && rounded;
+      },
+      packed, panel_begin, panel_end);
+  return rounded && placed;
 }
 
 void unpack_row(const PackedView& view, int64_t row, float* out) {

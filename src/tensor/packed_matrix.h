@@ -15,8 +15,9 @@
 // aligned to 64 bytes, after a header of 64 bytes that says all of this; a Tensor of kPacked points at the header.
 
 #include <cstdint>
-#include <string>
+#include <functional>
 
+#include "tensor/grouped_row.h"
 #include "tensor/tensor.h"
 
 namespace sluice {
@@ -63,9 +64,12 @@ Result<void> check_packed(std::span<const std::byte> bytes, int64_t n, int64_t k
 // Writes the header to `out` (packed_bytes long, aligned to 64), of which the result is a tensor.
 Tensor pack_header(const PackedFormat& format, int64_t n, int64_t k, std::byte* out);
 // Fills panels [panel_begin, panel_end) of `packed` from `stored` [n, k]; threads may fill different panels at once.
-// A stored floating type is quantised (rounding to nearest, scales rounded to f16 first); a quantised one must have
-// `packed`'s bits, group and minima, and keeps its codes. False when a scale or minimum is beyond the range of f16.
+// A quantised type with `packed`'s bits, group and minima keeps its codes. Any other is quantised: rounding to nearest,
+// by scales already rounded to f16. False when a scale or minimum is beyond the range of f16.
 bool pack_panels(const Tensor& stored, const Tensor& packed, int64_t panel_begin, int64_t panel_end);
+// The same from rows in the packed form, by whatever knows them: source(row, out).
+using GroupedRowSource = std::function<void(int64_t row, GroupedRow& out)>;
+bool pack_grouped_panels(const GroupedRowSource& source, const Tensor& packed, int64_t panel_begin, int64_t panel_end);
 
 // Row `row` of a packed matrix as floats [k].
 void unpack_row(const PackedView& view, int64_t row, float* out);
