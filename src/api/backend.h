@@ -15,10 +15,12 @@ struct ModelCard {
   std::string id;       // the name it is served under
   int64_t created = 0;  // Unix seconds
   std::string owned_by = "sluice";
-  int context_tokens = 0;    // prompt and answer together
-  std::string architecture;  // "glm4"
-  std::string root;          // where it was loaded from
-  bool chat = false;         // it has a chat template
+  int context_tokens = 0;        // prompt and answer together
+  std::string architecture;      // "glm4"
+  std::string root;              // where it was loaded from
+  bool chat = false;             // it has a chat template
+  std::string tool_parser;       // the dialect of its tool calls (text/answers/tool_dialects.h), or "": not parsed
+  std::string reasoning_parser;  // the same of its reasoning
 };
 
 enum class Pooling { kMean, kLast };
@@ -28,7 +30,8 @@ struct EmbedRequest {
   std::string model;
   std::vector<Prompt> inputs;  // text or tokens
   Pooling pooling = Pooling::kMean;
-  bool normalize = true;  // to Euclidean length 1
+  bool normalize = true;   // to Euclidean length 1
+  std::string cache_salt;  // as in GenerateRequest
 };
 struct EmbedAnswer {
   std::vector<std::vector<float>> embeddings;  // [inputs][hidden_size]
@@ -63,6 +66,9 @@ class Backend {
   // `skip_special`: leave out special tokens, as answers do by default.
   virtual Result<std::string> detokenize(const std::string& model, const std::vector<TokenId>& ids,
                                          bool skip_special) const = 0;
+  // The bytes each token stands for inside a text, special tokens spelled out; maybe parts of characters.
+  virtual Result<std::vector<std::string>> token_pieces(const std::string& model,
+                                                        const std::vector<TokenId>& ids) const = 0;
   // The text a chat prompt becomes.
   virtual Result<std::string> apply_template(const std::string& model, const ChatPrompt& prompt) const = 0;
 };

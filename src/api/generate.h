@@ -36,6 +36,7 @@ struct SamplingParams {
   bool ignore_eos = false;                   // the model's end tokens do not end the answer
   bool include_stop = false;                 // leave the matched stop string in the text
   bool skip_special_tokens = true;           // do not print special tokens
+  std::vector<std::string> shown_tokens;     // special tokens printed all the same; unknown ones are ignored
   std::optional<int> logprobs;               // report each token's log-probability and this many alternatives (0…20)
   std::optional<int> prompt_logprobs;        // the same for the prompt's own tokens
 };
@@ -47,6 +48,7 @@ struct ChatPrompt {
       template_variables;  // further names the template may read (enable_thinking, documents…), or null
   bool add_generation_prompt = true;
   bool continue_final_message = false;  // the last message is the beginning of the answer
+  std::string answer_opening;  // what the answer is made to begin with: the end of the prompt, not of the answer
 };
 struct TextPrompt {
   std::string text;

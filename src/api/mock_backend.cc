@@ -300,6 +300,14 @@ Result<std::string> MockBackend::detokenize(const std::string& model, const std:
   return text;
 }
 
+Result<std::vector<std::string>> MockBackend::token_pieces(const std::string& model,
+                                                           const std::vector<TokenId>& ids) const {
+  SLUICE_TRY([[maybe_unused]] const ModelCard* card, find_model(model));
+  std::vector<std::string> pieces;
+  for (const TokenId id : ids) pieces.push_back(token_bytes(id));
+  return pieces;
+}
+
 Result<std::string> MockBackend::apply_template(const std::string& model, const ChatPrompt& prompt) const {
   SLUICE_TRY([[maybe_unused]] const ModelCard* card, find_model(model));
   std::string text;
@@ -311,7 +319,7 @@ Result<std::string> MockBackend::apply_template(const std::string& model, const 
                 content != nullptr && content->is_string() ? content->get<std::string>() : "");
   }
   if (prompt.add_generation_prompt) text += "\n<|assistant|>\n";
-  return text;
+  return text + prompt.answer_opening;
 }
 
 TokenId MockBackend::token_id(const std::string& bytes) const {

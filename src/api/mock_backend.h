@@ -58,6 +58,8 @@ class MockBackend final : public Backend {
   Result<std::vector<TokenId>> tokenize(const std::string& model, const Prompt& prompt) const override;
   Result<std::string> detokenize(const std::string& model, const std::vector<TokenId>& ids,
                                  bool skip_special) const override;
+  Result<std::vector<std::string>> token_pieces(const std::string& model,
+                                                const std::vector<TokenId>& ids) const override;
   Result<std::string> apply_template(const std::string& model, const ChatPrompt& prompt) const override;
 
   void set_ready(bool ready);

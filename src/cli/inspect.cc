@@ -44,7 +44,9 @@ Json describe_text(const local::ModelText& text) {
     eos.push_back({{"id", id}, {"text", std::string(text.tokenizer->token_text(id))}});
   return {{"vocab_size", text.tokenizer->vocab_size()},
           {"end_tokens", eos},
-          {"chat_template", text.chat_template.has_value()}};
+          {"chat_template", text.chat_template.has_value()},
+          {"tool_calls", text.tool_dialect},
+          {"reasoning", text.reasoning_dialect}};
 }
 
 }  // namespace
@@ -54,7 +56,8 @@ Result<int> run_inspect(const CommandLine& line) {
   SLUICE_TRY(const checkpoint::ModelFiles files, checkpoint::open_model(options.model_path));
   SLUICE_TRY(const model::ModelDescription description, model::describe_model(files));
   Json report = describe(files, description);
-  const auto text = local::load_model_text(files, options.chat_template_path);
+  const auto text =
+      local::load_model_text(files, {.template_path = options.chat_template_path, .reasoning_parser = "auto"});
   report["tokenizer"] = text.ok() ? describe_text(*text) : Json{{"error", text.error().message}};
   SLUICE_TRY(const kernels::Ops* ops, kernels::select_ops(options.kernels));
   model::LoadOptions load = options.load;

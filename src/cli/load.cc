@@ -70,6 +70,8 @@ Result<local::LocalOptions> local_options(const std::string& model, const Settin
   options.model_path = model;
   options.served_names = settings.served_model_name;
   options.chat_template_path = settings.chat_template;
+  options.tool_parser = settings.tool_call_parser;
+  options.reasoning_parser = settings.reasoning_parser;
   options.load.weights.dtype = named_dtype(settings.dtype);
   options.load.kv_dtype = named_dtype(settings.kv_dtype);
   if (settings.activations == "f32") options.load.weights.activations = model::Activations::kF32;

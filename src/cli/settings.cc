@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/strings.h"
+#include "text/answers/tool_dialects.h"
 
 namespace sluice::cli {
 namespace {
@@ -15,6 +16,11 @@ using S = Settings;
 constexpr std::string_view kLoads = " serve chat generate inspect bench ";
 constexpr std::string_view kRuns = " serve chat generate bench ";
 constexpr std::string_view kServe = " serve ";
+
+std::vector<std::string_view> parser_names(std::vector<std::string_view> dialects) {
+  dialects.insert(dialects.begin(), {"auto", "none"});
+  return dialects;
+}
 
 std::vector<Knob> make_knobs() {
   return {
@@ -48,6 +54,12 @@ std::vector<Knob> make_knobs() {
        {"auto", "f32", "f16", "bf16", "int8"}},
       {"chat-template", &S::chat_template, "FILE", "a Jinja chat template to use instead of the model's",
        " serve chat generate "},
+      {"tool-call-parser", &S::tool_call_parser, "NAME",
+       "how the model writes tool calls; auto goes by its chat template (docs/tools.md)", kServe, 0, 0,
+       parser_names(text::answers::tool_dialect_names())},
+      {"reasoning-parser", &S::reasoning_parser, "NAME",
+       "split the model's reasoning off its answers as reasoning_content; auto goes by its chat template", kServe, 0, 0,
+       parser_names(text::answers::reasoning_dialect_names())},
       {"memory", &S::memory, "BYTES", "memory to stay within, e.g. 8GiB (default: what is free)", kLoads},
       {"graph-memory-ratio", &S::graph_memory_ratio, "SHARE",
        "share of the memory left by the weights that the KV cache and prefix index get", kLoads, 0.01, 1},

@@ -22,6 +22,8 @@ struct Settings {
   std::string kv_dtype = "auto";
   std::string activations = "auto";
   std::string chat_template;
+  std::string tool_call_parser = "auto";
+  std::string reasoning_parser = "none";
   // Memory and batching.
   uint64_t memory = 0;
   double graph_memory_ratio = 0.6;

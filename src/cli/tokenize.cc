@@ -22,7 +22,7 @@ Result<std::unique_ptr<text::Tokenizer>> open_tokenizer(const std::string& path)
   checkpoint::ModelFiles files;
   files.kind = checkpoint::ModelKind::kGguf;
   files.metadata = gguf.metadata;
-  SLUICE_TRY(local::ModelText text, local::load_model_text(files, ""));
+  SLUICE_TRY(local::ModelText text, local::load_model_text(files, {}));
   return std::move(text.tokenizer);
 }
 

@@ -25,6 +25,11 @@ PromptBuilder::PromptBuilder(const text::Tokenizer& tokenizer, std::optional<tex
     : tokenizer_(tokenizer), chat_template_(std::move(chat_template)), special_tokens_(std::move(special_tokens)) {}
 
 Result<std::string> PromptBuilder::render(const api::ChatPrompt& prompt) const {
+  SLUICE_TRY(std::string text, render_messages(prompt));
+  return text + prompt.answer_opening;
+}
+
+Result<std::string> PromptBuilder::render_messages(const api::ChatPrompt& prompt) const {
   if (!chat_template_) {
     return invalid_argument(
         "this model has no chat template: use /v1/completions with a text prompt, or start with --chat-template FILE",

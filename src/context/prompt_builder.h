@@ -20,7 +20,8 @@ class PromptBuilder {
 
   bool has_chat_template() const { return chat_template_.has_value(); }
 
-  // The text a conversation becomes. kInvalidArgument without a template, or with the template's own complaint.
+  // The text a conversation becomes, with what the answer is made to begin with. kInvalidArgument without a template,
+  // or with the template's own complaint.
   Result<std::string> render(const api::ChatPrompt& prompt) const;
 
   // Ids of any prompt. A rendered conversation is encoded without bos (the template writes what it wants) and with
@@ -28,6 +29,8 @@ class PromptBuilder {
   Result<std::vector<text::TokenId>> tokens(const api::Prompt& prompt) const;
 
  private:
+  Result<std::string> render_messages(const api::ChatPrompt& prompt) const;
+
   const text::Tokenizer& tokenizer_;
   std::optional<text::ChatTemplate> chat_template_;
   std::map<std::string, std::string> special_tokens_;

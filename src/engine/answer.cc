@@ -20,7 +20,11 @@ Answer::Answer(const text::Tokenizer& tokenizer, const SamplingSettings& setting
       settings_(settings),
       tokens_max_(tokens_max),
       decoder_(tokenizer, settings.skip_special_tokens, prompt.last(std::min(prompt.size(), kDecoderContext))),
-      stops_(settings.stop, settings.include_stop) {}
+      stops_(settings.stop, settings.include_stop) {
+  for (const std::string& token : settings.shown_tokens) {
+    if (const auto id = tokenizer.token_id(token)) decoder_.show(*id);
+  }
+}
 
 api::TokenDelta Answer::push(const Sample& sample) {
   ++generated_;

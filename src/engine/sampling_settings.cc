@@ -100,6 +100,7 @@ Result<SamplingSettings> resolve_sampling(const api::SamplingParams& params, con
   out.seed = params.seed;
   out.include_stop = params.include_stop;
   out.skip_special_tokens = params.skip_special_tokens;
+  out.shown_tokens = params.shown_tokens;
   return out;
 }
 

@@ -35,6 +35,7 @@ struct SamplingSettings {
   std::vector<TokenId> end_ids;   // ascending: the model's end tokens (unless ignored) and the request's stop ids
   bool include_stop = false;
   bool skip_special_tokens = true;
+  std::vector<std::string> shown_tokens;  // special tokens printed all the same
   std::optional<int> logprobs;
   std::optional<int> prompt_logprobs;
 

@@ -54,6 +54,7 @@ class EngineBackend final : public LocalBackend {
                                          .inputs = {},
                                          .pooling = request.pooling,
                                          .normalize = request.normalize,
+                                         .cache_salt = std::move(request.cache_salt),
                                          .arrived_us = clock_.now_us(),
                                          .done = std::move(done)};
     for (const api::Prompt& input : request.inputs) {
@@ -80,6 +81,16 @@ class EngineBackend final : public LocalBackend {
     }
     return utf8_sanitize(text_.tokenizer->decode(ids, skip_special));
   }
+  Result<std::vector<std::string>> token_pieces(const std::string& model,
+                                                const std::vector<api::TokenId>& ids) const override {
+    SLUICE_RETURN_IF_ERROR(check_name(model));
+    std::vector<std::string> pieces;
+    for (const api::TokenId id : ids) {
+      const bool known = id >= 0 && id < text_.tokenizer->vocab_size();
+      pieces.push_back(known ? text_.tokenizer->token_bytes(id) : std::string());
+    }
+    return pieces;
+  }
   Result<std::string> apply_template(const std::string& model, const api::ChatPrompt& prompt) const override {
     SLUICE_RETURN_IF_ERROR(check_name(model));
     return prompts_->render(prompt);
@@ -105,7 +116,8 @@ class EngineBackend final : public LocalBackend {
     load.weights = model::resolve_activations(load.weights, description.spec, *ops_);
     SLUICE_TRY(plan_, model::plan_memory(*files, description, load, memory));
     if (report.on_plan) report.on_plan(description, plan_);
-    SLUICE_TRY(text_, load_model_text(*files, options.chat_template_path));
+    SLUICE_TRY(text_,
+               load_model_text(*files, {options.chat_template_path, options.tool_parser, options.reasoning_parser}));
     SLUICE_TRY(std::unique_ptr<model::Decoder> decoder,
                model::load_decoder(files, description, load, *ops_, pool_, report.on_progress));
     if (text_.tokenizer->vocab_size() > description.spec.vocab_size) {
@@ -142,7 +154,9 @@ class EngineBackend final : public LocalBackend {
                         .context_tokens = plan_.context,
                         .architecture = description.spec.architecture,
                         .root = options.model_path,
-                        .chat = chat});
+                        .chat = chat,
+                        .tool_parser = text_.tool_dialect,
+                        .reasoning_parser = text_.reasoning_dialect});
     }
   }
 

@@ -18,6 +18,8 @@ struct LocalOptions {
   std::string model_path;                 // see checkpoint::open_model
   std::vector<std::string> served_names;  // empty: the model's own name
   std::string chat_template_path;         // "": the model's own template
+  std::string tool_parser = "auto";       // a dialect of text/answers/tool_dialects.h, "none", or as the template tells
+  std::string reasoning_parser = "none";  // the same
   model::LoadOptions load;
   model::MemoryRequest memory;
   ThreadPoolOptions threads;

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "text/answers/tool_dialects.h"
 
 namespace sluice::local {
 namespace {
@@ -95,9 +96,54 @@ Result<void> load_gguf(const ModelFiles& files, ModelText& made) {
   return {};
 }
 
+// The template's text, parsed into `made` if it can be.
+Result<std::string> load_template(const ModelFiles& files, const std::string& template_path, ModelText& made) {
+  if (!template_path.empty()) {
+    SLUICE_TRY(std::string source, read_file(template_path, size_t{1} << 20));
+    auto parsed = text::ChatTemplate::parse(source);
+    if (!parsed.ok())
+      return Error{parsed.error().code, cat(template_path, ": ", parsed.error().message), "chat-template", {}};
+    made.chat_template = std::move(parsed).value();
+    return source;
+  }
+  const std::string* source = files.chat_template();
+  if (source == nullptr) return std::string();
+  auto parsed = text::ChatTemplate::parse(*source);
+  if (!parsed.ok()) {
+    log::warn("the model's chat template cannot be used; give --chat-template FILE",
+              {{"reason", parsed.error().message}});
+    return std::string();
+  }
+  made.chat_template = std::move(parsed).value();
+  return *source;
+}
+
+Result<std::string> chosen_dialect(const std::string& wanted, std::string_view detected,
+                                   const std::vector<std::string_view>& names, const std::string& setting) {
+  if (wanted == "none") return std::string();
+  if (wanted == "auto") return std::string(detected);
+  if (std::ranges::count(names, wanted) > 0) return wanted;
+  std::vector<std::string> known = {"auto", "none"};
+  known.insert(known.end(), names.begin(), names.end());
+  return invalid_argument(cat("--", setting, " must be one of ", join(known, ", "), ", not '", wanted, "'"), setting);
+}
+
+Result<void> choose_dialects(const std::string& source, const TextOptions& options, ModelText& made) {
+  namespace answers = text::answers;
+  SLUICE_TRY(made.tool_dialect, chosen_dialect(options.tool_parser, answers::detect_tool_dialect(source),
+                                               answers::tool_dialect_names(), "tool-call-parser"));
+  SLUICE_TRY(made.reasoning_dialect, chosen_dialect(options.reasoning_parser, answers::detect_reasoning_dialect(source),
+                                                    answers::reasoning_dialect_names(), "reasoning-parser"));
+  // Not every file lists the tokens that end an answer with calls.
+  for (const std::string& token : answers::stop_texts(made.tool_dialect)) {
+    if (const auto id = made.tokenizer->token_id(token)) add_id(made.eos, *id, made.tokenizer->vocab_size());
+  }
+  return {};
+}
+
 }  // namespace
 
-Result<ModelText> load_model_text(const ModelFiles& files, const std::string& template_path) {
+Result<ModelText> load_model_text(const ModelFiles& files, const TextOptions& options) {
   ModelText made;
   SLUICE_RETURN_IF_ERROR(files.kind == checkpoint::ModelKind::kGguf ? load_gguf(files, made)
                                                                     : load_hugging_face(files, made));
@@ -105,21 +151,8 @@ Result<ModelText> load_model_text(const ModelFiles& files, const std::string& te
   if (made.eos.empty() && made.tokenizer->eos()) made.eos.push_back(*made.tokenizer->eos());
   if (made.eos.empty()) log::warn("the model names no end token: answers end at max_tokens or a stop string");
 
-  if (!template_path.empty()) {
-    SLUICE_TRY(const std::string source, read_file(template_path, size_t{1} << 20));
-    auto parsed = text::ChatTemplate::parse(source);
-    if (!parsed.ok())
-      return Error{parsed.error().code, cat(template_path, ": ", parsed.error().message), "chat-template", {}};
-    made.chat_template = std::move(parsed).value();
-  } else if (const std::string* source = files.chat_template(); source != nullptr) {
-    auto parsed = text::ChatTemplate::parse(*source);
-    if (parsed.ok()) {
-      made.chat_template = std::move(parsed).value();
-    } else {
-      log::warn("the model's chat template cannot be used; give --chat-template FILE",
-                {{"reason", parsed.error().message}});
-    }
-  }
+  SLUICE_TRY(const std::string source, load_template(files, options.template_path, made));
+  SLUICE_RETURN_IF_ERROR(choose_dialects(source, options, made));
   return made;
 }
 

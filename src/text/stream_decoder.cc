@@ -23,13 +23,14 @@ StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool skip_special, std:
 
 // Ids without text leave no trace, so they need not be kept.
 bool StreamDecoder::counts(TokenId id) const {
-  return !tokenizer_->token_text(id).empty() && !(skip_special_ && tokenizer_->is_special(id));
+  if (tokenizer_->token_text(id).empty()) return false;
+  return !skip_special_ || !tokenizer_->is_special(id) || std::ranges::find(shown_, id) != shown_.end();
 }
 
 std::string StreamDecoder::push(TokenId id) {
   if (!counts(id)) return {};
   ids_.push_back(id);
-  const std::string text = tokenizer_->decode_open(ids_, skip_special_);
+  const std::string text = tokenizer_->decode_open(ids_, skips());
   const size_t begin = std::min(emitted_, text.size());
   const std::string_view fresh = std::string_view(text).substr(begin);
   const std::string_view complete = fresh.substr(0, utf8_complete_prefix(fresh));
@@ -37,14 +38,14 @@ std::string StreamDecoder::push(TokenId id) {
   emitted_ = begin + complete.size();
   if (ids_.size() > 2 * kKept) {
     ids_.erase(ids_.begin(), ids_.end() - kKept);
-    const size_t kept = tokenizer_->decode_open(ids_, skip_special_).size();
+    const size_t kept = tokenizer_->decode_open(ids_, skips()).size();
     emitted_ = kept - std::min(pending, kept);
   }
   return utf8_sanitize(complete);
 }
 
 std::string StreamDecoder::flush() {
-  const std::string text = tokenizer_->decode(ids_, skip_special_);
+  const std::string text = tokenizer_->decode(ids_, skips());
   const size_t begin = std::min(emitted_, text.size());
   emitted_ = text.size();
   return utf8_sanitize(std::string_view(text).substr(begin));

@@ -84,14 +84,20 @@ class StreamDecoder {
   // whether a leading space is printed; empty: the ids pushed are a text of their own.
   explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true, std::span<const TokenId> context = {});
 
+  // From now on this special token is printed although special tokens are skipped.
+  void show(TokenId id) { shown_.push_back(id); }
+
   std::string push(TokenId id);  // text that is now complete; often ""
   std::string flush();           // what is left; half a character becomes U+FFFD
 
  private:
   bool counts(TokenId id) const;
+  // The ids kept are only those that are printed, so with shown ones among them nothing need be skipped.
+  bool skips() const { return skip_special_ && shown_.empty(); }
 
   const Tokenizer* tokenizer_;
   bool skip_special_;
+  std::vector<TokenId> shown_;
   std::vector<TokenId> ids_;  // the last ids: some that are emitted, then those whose text is not wholly emitted
   size_t emitted_ = 0;        // bytes of decode_open(ids_) that are emitted
 };

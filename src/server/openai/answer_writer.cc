@@ -60,10 +60,16 @@ void AnswerWriter::append_end(std::string& out, const api::Usage& usage) const {
   out += "data: [DONE]\n\n";
 }
 
-void AnswerWriter::append_token_ids(std::string& out, const ChoicePart& part) const {
+void AnswerWriter::append_token_ids(std::string& out, const std::vector<api::TokenId>& ids) const {
   if (!options_.token_ids) return;
   out += R"(,"token_ids":)";
-  append_ids(out, part.ids);
+  append_ids(out, ids);
+}
+
+void AnswerWriter::append_prompt_ids(std::string& out, size_t prompt) const {
+  if (prompt >= prompt_ids_.size()) return;
+  out += R"(,"prompt_token_ids":)";
+  append_ids(out, prompt_ids_[prompt]);
 }
 
 void AnswerWriter::append_finish(std::string& out, const std::optional<api::FinishReason>& finish) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "api/generate.h"
+#include "server/openai/answer_form.h"
 #include "server/openai/request.h"
 
 namespace sluice::openai {
@@ -43,6 +44,8 @@ class AnswerWriter {
   AnswerWriter(AnswerHead head, const AnswerOptions& options) : head_(std::move(head)), options_(options) {}
   virtual ~AnswerWriter() = default;
 
+  // Before the first part: each prompt's tokens, when the client asked for token ids.
+  void set_prompt_ids(std::vector<std::vector<api::TokenId>> ids) { prompt_ids_ = std::move(ids); }
   // Before the first part of the prompt's choices. Only completions echo.
   virtual void set_echo(int prompt, EchoedPrompt echo);
   // Appends one or two events: the new text, and the finish reason in one of its own. `so_far` is for clients that
@@ -63,18 +66,21 @@ class AnswerWriter {
   // {"id":…,"object":…,"created":…,"model":…,"system_fingerprint":…,"choices":[
   void append_head(std::string& out, std::string_view object) const;
   void append_whole_end(std::string& out, const api::Usage& usage) const;
-  void append_token_ids(std::string& out, const ChoicePart& part) const;
+  void append_token_ids(std::string& out, const std::vector<api::TokenId>& ids) const;
+  // ,"prompt_token_ids":[…] of a prompt, when they are known.
+  void append_prompt_ids(std::string& out, size_t prompt) const;
   static void append_finish(std::string& out, const std::optional<api::FinishReason>& finish);
   virtual std::string_view event_object() const = 0;
 
   const AnswerHead head_;
   const AnswerOptions options_;
+  std::vector<std::vector<api::TokenId>> prompt_ids_;
 
  private:
   mutable std::string event_head_;  // begin_event's text, made once
 };
 
-std::unique_ptr<AnswerWriter> make_chat_writer(AnswerHead head, const AnswerOptions& options);
+std::unique_ptr<AnswerWriter> make_chat_writer(AnswerHead head, const AnswerOptions& options, AnswerForm form = {});
 std::unique_ptr<AnswerWriter> make_completion_writer(AnswerHead head, const AnswerOptions& options);
 
 // `data: {"error":…}`: an error after the stream has begun. `error_json` is http::error_body's text.

@@ -120,6 +120,14 @@ Result<Json> normalise_message(const Json& message, const std::string& path) {
   } else {
     return invalid_type(cat(path, ".content"), "a string or an array of content parts", *content);
   }
+  // As transformers' apply_chat_template: reasoning under any of its names is given to templates under the names they
+  // read.
+  const Json* reasoning = nullptr;
+  for (const char* name : {"reasoning_content", "thinking", "reasoning"}) {
+    const Json* value = json_find(message, name);
+    if (reasoning == nullptr && value != nullptr && !value->is_null()) reasoning = value;
+  }
+  if (reasoning != nullptr) clean["thinking"] = *reasoning;
   for (const auto& [name, value] : message.items()) {
     if (name == "role" || name == "content" || value.is_null()) continue;
     if (name != "tool_calls") {
@@ -129,6 +137,7 @@ Result<Json> normalise_message(const Json& message, const std::string& path) {
     SLUICE_TRY(Json calls, normalise_tool_calls(value, cat(path, ".tool_calls")));
     if (!calls.empty()) clean["tool_calls"] = std::move(calls);
   }
+  if (reasoning != nullptr) clean["reasoning_content"] = *reasoning;
   return clean;
 }
 

@@ -12,8 +12,9 @@ namespace sluice::openai {
 // role: system, developer (given to templates as system, the word they know), user, assistant, tool.
 // content: a string; null or absent only for the assistant (becomes ""); a list of text parts is joined by newlines, as
 // templates of text models expect a string. Parts of other kinds are refused: a text model cannot see them.
-// tool_calls: arguments given as a string of JSON become the object. Other members (name, tool_call_id,
-// reasoning_content…) are kept for the template.
+// tool_calls: arguments given as a string of JSON become the object. reasoning_content, thinking or reasoning, the
+// first that is set, is given as reasoning_content and, unless that is set, as thinking. Other members (name,
+// tool_call_id…) are kept for the template.
 Result<Json> normalise_messages(const Json& messages, const std::string& param, int64_t messages_max);
 
 // A tools array, checked: {"type": "function", "function": {"name", "description"?, "parameters"?}}.

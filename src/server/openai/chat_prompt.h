@@ -7,8 +7,8 @@
 
 namespace sluice::openai {
 
-// messages, tools, tool_choice, chat_template_kwargs, documents, reasoning_effort, add_generation_prompt,
-// continue_final_message. Mistakes are kept in `fields`.
-void read_chat_prompt(FieldReader& fields, const RequestLimits& limits, api::ChatPrompt& prompt);
+// messages, tools, tool_choice, parallel_tool_calls, chat_template_kwargs, documents, reasoning_effort,
+// add_generation_prompt, continue_final_message. Mistakes are kept in `fields`.
+ToolUse read_chat_prompt(FieldReader& fields, const RequestLimits& limits, api::ChatPrompt& prompt);
 
 }  // namespace sluice::openai

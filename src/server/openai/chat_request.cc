@@ -49,7 +49,8 @@ Result<GenerateCall> parse_chat_request(const Json& body, const ParseOptions& op
   api::GenerateRequest request;
   api::ChatPrompt prompt;
   request.model = fields.string(field::kModel).value_or("");
-  read_chat_prompt(fields, options.limits, prompt);
+  call.tools = read_chat_prompt(fields, options.limits, prompt);
+  call.answer.reasoning = fields.boolean(field::kIncludeReasoning).value_or(true);
   read_sampling(fields, options, request, call.answer);
   read_answer_length(fields, request.sampling);
   read_logprobs(fields, request.sampling, call.answer);

@@ -76,7 +76,8 @@ class CompletionWriter final : public AnswerWriter {
       begin_event(out);
       append_choice(out, part, echo, place->second);
       append_finish(out, std::nullopt);
-      append_token_ids(out, part);
+      append_token_ids(out, part.ids);
+      if (first) append_prompt_ids(out, prompt_of(part.choice));
       out += '}';
       end_event(out, so_far);
     }
@@ -98,7 +99,8 @@ class CompletionWriter final : public AnswerWriter {
       int64_t offset = 0;
       append_choice(out, choices[i], echo_of(choices[i].choice), offset);
       append_finish(out, choices[i].finish);
-      append_token_ids(out, choices[i]);
+      append_token_ids(out, choices[i].ids);
+      append_prompt_ids(out, prompt_of(choices[i].choice));
       out += '}';
     }
     append_whole_end(out, usage);
@@ -107,6 +109,8 @@ class CompletionWriter final : public AnswerWriter {
 
  private:
   std::string_view event_object() const override { return "text_completion"; }
+
+  size_t prompt_of(int choice) const { return static_cast<size_t>(choice / options_.choices); }
 
   const EchoedPrompt* echo_of(int choice) const {
     const auto found = echoes_.find(choice / options_.choices);

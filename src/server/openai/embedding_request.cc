@@ -46,6 +46,7 @@ Result<EmbedCall> parse_embedding_request(const Json& body, const ParseOptions& 
   read_word<api::Pooling>(fields, field::kPooling, {{"mean", api::Pooling::kMean}, {"last", api::Pooling::kLast}},
                           call.request.pooling);
   call.request.normalize = fields.boolean(field::kNormalize).value_or(true);
+  call.request.cache_salt = fields.string(field::kCacheSalt).value_or("");
   call.dimensions = fields.integer(field::kDimensions).value_or(0);
   fields.string(field::kUser);
   if (!fields.ok()) return fields.error();

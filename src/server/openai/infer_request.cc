@@ -104,7 +104,12 @@ class InferParser {
   Result<void> add_chat(const Json& holder, const std::string& path) {
     FieldReader fields(holder, path);
     api::ChatPrompt prompt;
-    read_chat_prompt(fields, options_.limits, prompt);
+    const ToolUse tools = read_chat_prompt(fields, options_.limits, prompt);
+    if (tools.choice == ToolUse::Choice::kRequired || tools.choice == ToolUse::Choice::kNamed) {
+      fields.fail(
+          unsupported_value(fields.path("tool_choice"),
+                            "Unsupported value: /infer answers with text; use /v1/chat/completions for calls."));
+    }
     if (!fields.ok()) {
       Error error = fields.error();
       if (path.empty() && error.param.starts_with("messages")) error.param.replace(0, 8, "input");

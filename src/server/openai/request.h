@@ -4,6 +4,7 @@
 // Model names are not looked up here: an unset model is "".
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,13 +45,24 @@ struct AnswerOptions {
   bool prompt_only = false;   // completions with max_tokens 0: nothing generated is shown
   bool token_ids = false;     // add token_ids to each choice
   bool include_stop = false;  // the end token is part of the text
+  bool reasoning = true;      // chat: reasoning that is split off is shown
   int choices = 1;            // n, per prompt
+};
+
+// What a chat request says about tools.
+struct ToolUse {
+  enum class Choice { kNone, kAuto, kRequired, kNamed };
+  Choice choice = Choice::kNone;        // kNone also without tools
+  std::string function;                 // of kNamed
+  bool parallel = true;                 // more than one call in an answer
+  std::shared_ptr<const Json> offered;  // the tools array, or null
 };
 
 // Requests that make one answer; their prompts differ, all else is equal.
 struct GenerateCall {
   std::vector<api::GenerateRequest> requests;
   AnswerOptions answer;
+  ToolUse tools;
 };
 
 enum class EmbeddingEncoding { kFloat, kBase64 };

@@ -83,7 +83,9 @@ inline constexpr FieldSpec kIncludeUsage{
 inline constexpr FieldSpec kContinuousUsage{
     .name = "continuous_usage_stats", .kind = kBoolean, .help = "The usage so far in every chunk."};
 inline constexpr FieldSpec kReturnTokenIds{
-    .name = "return_token_ids", .kind = kBoolean, .help = "Add token_ids, the answer's tokens, to every choice."};
+    .name = "return_token_ids",
+    .kind = kBoolean,
+    .help = "Add token_ids, the answer's tokens, to every choice, and prompt_token_ids."};
 inline constexpr FieldSpec kPriority{.name = "priority",
                                      .kind = kInteger,
                                      .min = -2147483648.0,
@@ -127,7 +129,11 @@ inline constexpr FieldSpec kContinueFinalMessage{
 inline constexpr FieldSpec kReasoningEffort{
     .name = "reasoning_effort", .kind = kString, .help = "Given to the chat template under this name."};
 inline constexpr FieldSpec kParallelToolCalls{
-    .name = "parallel_tool_calls", .kind = kBoolean, .help = "Accepted for compatibility; not used."};
+    .name = "parallel_tool_calls", .kind = kBoolean, .help = "false: at most one call in an answer (default true)."};
+inline constexpr FieldSpec kIncludeReasoning{
+    .name = "include_reasoning",
+    .kind = kBoolean,
+    .help = "false: reasoning that is split off the answer is left out (default true)."};
 
 // Completions.
 inline constexpr FieldSpec kCompletionMaxTokens{
@@ -194,13 +200,21 @@ inline constexpr std::array kSamplingFields = {kTemperature,
                                                kCacheSalt,
                                                kTimeout,
                                                kUser};
-inline constexpr std::array kChatFields = {
-    kModel,           kStream,           kMaxTokens,           kMaxCompletionTokens,
-    kChatLogprobs,    kTopLogprobs,      kAddGenerationPrompt, kContinueFinalMessage,
-    kReasoningEffort, kParallelToolCalls};
+inline constexpr std::array kChatFields = {kModel,
+                                           kStream,
+                                           kMaxTokens,
+                                           kMaxCompletionTokens,
+                                           kChatLogprobs,
+                                           kTopLogprobs,
+                                           kAddGenerationPrompt,
+                                           kContinueFinalMessage,
+                                           kReasoningEffort,
+                                           kParallelToolCalls,
+                                           kIncludeReasoning};
 inline constexpr std::array kCompletionFields = {kModel, kStream, kCompletionMaxTokens, kCompletionLogprobs,
                                                  kEcho,  kBestOf, kAddSpecialTokens};
-inline constexpr std::array kEmbeddingFields = {kModel, kEncodingFormat, kDimensions, kPooling, kNormalize, kUser};
+inline constexpr std::array kEmbeddingFields = {kModel,     kEncodingFormat, kDimensions, kPooling,
+                                                kNormalize, kCacheSalt,      kUser};
 inline constexpr std::array kInferFields = {kModel, kMaxTokens, kMaxCompletionTokens};
 inline constexpr std::array kTokenizeFields = {kModel,      kAddSpecial,         kAddSpecialTokens,
                                                kWithPieces, kReturnTokenStrings, kAddGenerationPrompt};

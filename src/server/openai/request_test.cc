@@ -196,8 +196,12 @@ TEST(RequestErrors, ChatFields) {
       {kind, R"("tool_choice":"perhaps")", "tool_choice", "invalid_value"},
       {kind, R"("tool_choice":"required")", "tool_choice", "invalid_value"},
       {kind, R"("tool_choice":5)", "tool_choice", "invalid_type"},
-      {kind, R"("tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"required")", "tool_choice",
-       "unsupported_value"},
+      {kind, R"("tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":{})", "tool_choice.function",
+       "missing_required_parameter"},
+      {kind, R"("tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":{"function":{"name":"g"}})",
+       "tool_choice.function.name", "invalid_value"},
+      {kind, R"("tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":{"type":"allowed_tools"})",
+       "tool_choice", "unsupported_value"},
       {kind, R"("chat_template_kwargs":[])", "chat_template_kwargs", "invalid_type"},
       {kind, R"("continue_final_message":true)", "continue_final_message", "invalid_value"},
       {kind,
@@ -357,6 +361,21 @@ TEST(ChatRequest, MessagesBecomeWhatTemplatesRead) {
       R"({"role":"assistant","content":"","tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":{"x":[1]}}},)"
       R"({"id":"2","type":"function","function":{"name":"g","arguments":{}}}]},)"
       R"({"role":"tool","content":"done","tool_call_id":"1","metadata":{"k":1}},{"role":"assistant","content":""}])");
+}
+
+TEST(ChatRequest, ReasoningGoesToTemplatesUnderTheNamesTheyRead) {
+  const auto call = parse_chat_request(parsed(R"({"messages":[{"role":"assistant","content":"a","reasoning":"r"},
+    {"role":"assistant","content":"b","thinking":"t","reasoning":"r"},
+    {"role":"assistant","content":"c","reasoning_content":"s","thinking":null},{"role":"user","content":"x"}]})"),
+                                       kOptions);
+  ASSERT_TRUE(call.ok()) << call.error().message;
+  const Json& messages = *std::get<api::ChatPrompt>(call->requests.front().prompt).messages;
+  const std::pair<const char*, const char*> kExpected[] = {{"r", "r"}, {"t", "t"}, {"s", "s"}};
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(messages[i]["reasoning_content"], kExpected[i].first);
+    EXPECT_EQ(messages[i]["thinking"], kExpected[i].second);
+  }
+  EXPECT_FALSE(messages[3].contains("thinking"));
 }
 
 TEST(ChatRequest, ToolChoiceNoneHidesTheTools) {

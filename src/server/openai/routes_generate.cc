@@ -34,6 +34,17 @@ Result<std::vector<std::string>> echo_texts(const api::Backend& backend, const G
   return texts;
 }
 
+Result<void> set_prompt_ids(const api::Backend& backend, const GenerateCall& call, AnswerWriter& writer) {
+  if (!call.answer.token_ids) return {};
+  std::vector<std::vector<api::TokenId>> ids;
+  for (const api::GenerateRequest& request : call.requests) {
+    SLUICE_TRY(std::vector<api::TokenId> prompt, backend.tokenize(request.model, request.prompt));
+    ids.push_back(std::move(prompt));
+  }
+  writer.set_prompt_ids(std::move(ids));
+  return {};
+}
+
 struct OpenInference {
   std::unique_ptr<OpenAnswer> answer;
   AnswerHead head;
@@ -75,10 +86,12 @@ http::Task<void> Service::chat(const http::Request& request, http::ResponseWrite
     SLUICE_TRY(const api::ModelCard card, find_model(call.requests.front().model));
     SLUICE_RETURN_IF_ERROR(require_chat(card));
     call.requests.front().model = card.id;
+    SLUICE_TRY(AnswerForm form, prepare_answer_form(backend_, card, call));
     Delivery delivery{.answer = nullptr,
-                      .text = make_chat_writer(answer_head("chatcmpl-", card.id), call.answer),
+                      .text = make_chat_writer(answer_head("chatcmpl-", card.id), call.answer, std::move(form)),
                       .echo_texts = {},
                       .keep_alive = options_.keep_alive};
+    SLUICE_RETURN_IF_ERROR(set_prompt_ids(backend_, call, *delivery.text));
     SLUICE_TRY(delivery.answer, OpenAnswer::submit(backend_, std::move(call)));
     return delivery;
   });
@@ -100,6 +113,7 @@ http::Task<void> Service::complete(const http::Request& request, http::ResponseW
                       .echo_texts = {},
                       .keep_alive = options_.keep_alive};
     SLUICE_TRY(delivery.echo_texts, echo_texts(backend_, call));
+    SLUICE_RETURN_IF_ERROR(set_prompt_ids(backend_, call, *delivery.text));
     SLUICE_TRY(delivery.answer, OpenAnswer::submit(backend_, std::move(call)));
     return delivery;
   });

@@ -54,8 +54,12 @@ http::Task<void> Service::embed(const http::Request& request, http::ResponseWrit
     call.request.model = card.id;
     call.request.id = api::next_request_id();
     api::EmbedRequest sent = std::move(call.request);
-    call.request = {
-        .id = sent.id, .model = sent.model, .inputs = {}, .pooling = sent.pooling, .normalize = sent.normalize};
+    call.request = {.id = sent.id,
+                    .model = sent.model,
+                    .inputs = {},
+                    .pooling = sent.pooling,
+                    .normalize = sent.normalize,
+                    .cache_salt = {}};
     auto channel = std::make_shared<EmbedChannel>(1);
     SLUICE_RETURN_IF_ERROR(backend_.embed(
         std::move(sent), [channel](Result<api::EmbedAnswer> answer) { channel->push_last(std::move(answer)); }));

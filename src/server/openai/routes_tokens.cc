@@ -7,23 +7,6 @@
 #include "server/openai/service.h"
 
 namespace sluice::openai {
-namespace {
-
-// Each token's own bytes: what it adds to a text that already holds it, as some tokenizers take a space off a text's
-// front.
-Result<std::vector<std::string>> token_pieces(const api::Backend& backend, const std::string& model,
-                                              const std::vector<api::TokenId>& ids) {
-  std::vector<std::string> pieces;
-  for (const api::TokenId id : ids) {
-    SLUICE_TRY(std::string once, backend.detokenize(model, {id}, false));
-    SLUICE_TRY(const std::string twice, backend.detokenize(model, {id, id}, false));
-    pieces.push_back(twice.starts_with(once) ? twice.substr(once.size()) : std::move(once));
-  }
-  return pieces;
-}
-
-}  // namespace
-
 void Service::add_token_routes(http::Router& router) const {
   router.add({.method = "POST",
               .path = "/tokenize",
@@ -53,7 +36,7 @@ http::Task<void> Service::tokenize(const http::Request& request, http::ResponseW
     SLUICE_TRY(const std::vector<api::TokenId> ids, backend_.tokenize(card.id, call.prompt));
     std::vector<std::string> pieces;
     if (call.with_pieces || call.token_strings) {
-      SLUICE_TRY(pieces, token_pieces(backend_, card.id, ids));
+      SLUICE_TRY(pieces, backend_.token_pieces(card.id, ids));
     }
     return render_tokens(call, ids, pieces, card.context_tokens);
   });

@@ -45,7 +45,7 @@ Result<TokenizeCall> parse_tokenize_request(const Json& body, const ParseOptions
   const auto special = fields.boolean(field::kAddSpecialTokens);
   if (fields.any("messages") != nullptr) {
     api::ChatPrompt prompt;
-    read_chat_prompt(fields, options.limits, prompt);
+    (void)read_chat_prompt(fields, options.limits, prompt);
     call.prompt = std::move(prompt);
   } else {
     const auto content = read_text(fields, "content");
@@ -74,7 +74,7 @@ Result<TemplateCall> parse_template_request(const Json& body, const ParseOptions
   FieldReader fields(body);
   TemplateCall call;
   call.model = fields.string(field::kModel).value_or("");
-  read_chat_prompt(fields, options.limits, call.prompt);
+  (void)read_chat_prompt(fields, options.limits, call.prompt);
   if (!fields.ok()) return fields.error();
   return call;
 }
