@@ -82,7 +82,13 @@ std::optional<Reply> Exchange::authenticate(const Route& route) {
   if (route.is_public || !hook) return std::nullopt;
   const Result<void> entered = hook(request, route);
   if (entered.ok()) return std::nullopt;
-  return error_reply(entered.error());
+  Reply reply = error_reply(entered.error());
+  // A page that a person opens: the browser asks for the password. Scripts accept no HTML and are not disturbed.
+  const bool page =
+      request.method == "GET" && request.headers.get("accept").find("text/html") != std::string_view::npos;
+  if (page && entered.error().code == ErrorCode::kUnauthenticated)
+    reply.headers.add("www-authenticate", "Basic realm=\"sluice\", charset=\"UTF-8\"");
+  return reply;
 }
 
 std::optional<Reply> Exchange::admit_options(std::string_view raw_path, const Router::Match& match) {

@@ -1,7 +1,11 @@
 #include "server/openai/api_keys.h"
 
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <openssl/sha.h>
+
+#include <algorithm>
+#include <optional>
 
 #include "base/file.h"
 #include "base/strings.h"
@@ -9,13 +13,37 @@
 namespace sluice::openai {
 namespace {
 
-std::string_view shown_key(const http::Request& request) {
+// What a header says behind its scheme ("bearer "), if it is of that scheme.
+std::optional<std::string_view> behind_scheme(std::string_view authorization, std::string_view scheme) {
+  if (authorization.size() <= scheme.size() || to_lower_ascii(authorization.substr(0, scheme.size())) != scheme)
+    return std::nullopt;
+  return trim(authorization.substr(scheme.size()));
+}
+
+// The password of "user:password" in base64, or the user where it is empty; "" when it is no such thing.
+std::string basic_password(std::string_view encoded) {
+  std::string plain(encoded.size() / 4 * 3 + 3, '\0');
+  if (encoded.size() % 4 != 0) return {};
+  const int size =
+      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(plain.data()),
+                      reinterpret_cast<const unsigned char*>(encoded.data()), static_cast<int>(encoded.size()));
+  if (size < 0) return {};
+  const auto padding = static_cast<size_t>(std::count(encoded.begin(), encoded.end(), '='));
+  plain.resize(static_cast<size_t>(size) - std::min(padding, static_cast<size_t>(size)));
+  const size_t colon = plain.find(':');
+  if (colon == std::string::npos) return {};
+  return colon + 1 < plain.size() ? plain.substr(colon + 1) : plain.substr(0, colon);
+}
+
+// A browser that opens a page asks its user for a password; the key is it. Only where nothing is done, as browsers send
+// it with the requests of other sites' pages too.
+std::string shown_key(const http::Request& request) {
   const std::string_view authorization = request.headers.get("authorization");
-  constexpr std::string_view kScheme = "bearer ";
-  if (authorization.size() > kScheme.size() && to_lower_ascii(authorization.substr(0, kScheme.size())) == kScheme) {
-    return trim(authorization.substr(kScheme.size()));
-  }
-  return trim(request.headers.get("x-api-key"));
+  if (const auto key = behind_scheme(authorization, "bearer ")) return std::string(*key);
+  const bool reads = request.method == "GET" || request.method == "HEAD";
+  if (const auto basic = behind_scheme(authorization, "basic "); basic && reads && basic->size() < 4096)
+    return basic_password(*basic);
+  return std::string(trim(request.headers.get("x-api-key")));
 }
 
 }  // namespace
@@ -46,7 +74,7 @@ ApiKeys::Digest ApiKeys::digest(std::string_view key) {
 
 Result<void> ApiKeys::authenticate(http::Request& request) const {
   if (empty()) return {};
-  const std::string_view key = shown_key(request);
+  const std::string key = shown_key(request);
   if (key.empty()) {
     return Error{ErrorCode::kUnauthenticated,
                  "You didn't provide an API key. Send it as 'Authorization: Bearer YOUR_KEY' or 'x-api-key: YOUR_KEY'.",

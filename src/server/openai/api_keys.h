@@ -1,6 +1,7 @@
 #pragma once
-// The keys that open a server: `Authorization: Bearer KEY` or `x-api-key: KEY`. Compared without telling by the time it
-// takes how much of a key was right. Any thread.
+// The keys that open a server: `Authorization: Bearer KEY` or `x-api-key: KEY`; for GET and HEAD also Basic with the
+// key as password, so that a browser can open /docs. Compared without telling by the time it takes how much of a key
+// was right. Any thread.
 
 #include <array>
 #include <cstdint>

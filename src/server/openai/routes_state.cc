@@ -64,7 +64,6 @@ void Service::add_description_routes(http::Router& router) const {
       {.method = "GET",
        .path = "/openapi.json",
        .answer = [text](const http::Request&, http::ResponseWriter& writer) { return reply_json(writer, *text); },
-       .is_public = true,
        .summary = "This API as an OpenAPI 3.1 document",
        .tag = "state"});
   router.add({.method = "GET",
@@ -76,7 +75,6 @@ void Service::add_description_routes(http::Router& router) const {
                                           {"cache-control", "no-cache"}};
                     return reply(writer, 200, std::move(headers), std::string(docs::page()));
                   },
-              .is_public = true,
               .summary = "This API as a page to read and try",
               .tag = "state"});
   router.add({.method = "GET",
@@ -86,7 +84,6 @@ void Service::add_description_routes(http::Router& router) const {
                     return reply(writer, 302, {{"content-type", "text/plain; charset=utf-8"}, {"location", "/docs"}},
                                  "Sluice. The API is described at /docs and /openapi.json.\n");
                   },
-              .is_public = true,
               .summary = "The way to /docs",
               .tag = "state"});
   *text = openapi_json(router.routes(), options_.version);

@@ -374,12 +374,29 @@ TEST(Templates, OfARequestAreRefused) {
   }
 }
 
-TEST(Keys, LeaveTheDescriptionOpen) {
+// A browser asks its user for a password, and the key is it; for pages only.
+TEST(Keys, ABrowserCanShowOneAsAPassword) {
   const TestServer server({}, {}, {"sk-a"});
-  EXPECT_EQ(server.get("/docs").status, 200);
-  EXPECT_EQ(server.get("/openapi.json").status, 200);
-  EXPECT_EQ(server.get("/v1/models").status, 401);
-  EXPECT_EQ(server.get("/metrics").status, 401);
+  using List = testing::LoopbackClient::HeaderList;
+  const List browser = {{"accept", "text/html,application/xhtml+xml"}};
+  const HttpAnswer asked = testing::exchange(server.port(), "GET", "/docs", "", browser);
+  EXPECT_EQ(asked.status, 401);
+  EXPECT_TRUE(asked.headers.at("www-authenticate").find("Basic realm") != std::string::npos);
+  EXPECT_EQ(server.get("/docs").headers.at("www-authenticate").find("Basic"), std::string::npos);
+  const auto status = [&](std::string_view method, std::string_view path, const std::string& plain) {
+    return testing::exchange(server.port(), method, path, method == "POST" ? chat_body() : "",
+                             {{"authorization", "Basic " + base64(plain)}})
+        .status;
+  };
+  for (const char* path : {"/docs", "/openapi.json"}) {
+    EXPECT_EQ(status("GET", path, "any:sk-a"), 200);
+    EXPECT_EQ(status("GET", path, ":sk-a"), 200);
+    EXPECT_EQ(status("GET", path, "sk-a:"), 200);
+    EXPECT_EQ(status("GET", path, "any:sk-b"), 401);
+    EXPECT_EQ(status("GET", path, "sk-a"), 401);
+    EXPECT_EQ(status("GET", path, ":"), 401);
+  }
+  EXPECT_EQ(status("POST", kChat, "any:sk-a"), 401);
 }
 
 }  // namespace
