@@ -96,7 +96,7 @@ def test_a_cut_answer_leaks_nothing(family):
                 said = "".join(chunk.choices[0].delta.content or "" for chunk in answer)
             else:
                 said = answer.choices[0].message.content or ""
-            assert (content or "").startswith(said), (length, said)
+            assert (content or "").startswith(said.rstrip()), (length, said)
 
 
 def test_without_tools_it_is_text_without_special_tokens(family):

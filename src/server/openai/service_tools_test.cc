@@ -357,7 +357,7 @@ TEST(Tokens, PartsOfCharactersAreBytes) {
   const TestServer server(scripted({.tokens = {"\xE4", "\xBD\xA0"}}));
   const Json ids =
       json_of(server.post("/v1/completions", R"({"prompt":"a","return_token_ids":true})"))["choices"][0]["token_ids"];
-  const Json messages = Json{{"model", "mock"}, {"tokens", ids}};
+  const Json messages = Json{{"model", "mock"}, {"tokens", Json::array({ids[0], ids[1]})}};
   EXPECT_EQ(json_of(server.post("/detokenize", dump_json(messages)))["content"], "你");
   const auto pieces = server.backend.token_pieces("mock", {ids[0], ids[1]});
   TokenizeCall call;

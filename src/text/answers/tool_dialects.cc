@@ -252,7 +252,7 @@ const std::vector<ToolDialect>& dialects() {
        "\", \"parameters\":",
        "{\"name\": \"",
        {"<|python_tag|>"},
-       {}},
+       {"<|eom_id|>", "<|eot_id|>"}},
       {"glm4",
        make_glm4_calls,
        "[gMASK]",
@@ -342,7 +342,6 @@ std::vector<std::string> shown_special_tokens(std::string_view tool_dialect, std
   std::vector<std::string> tokens;
   if (const ToolDialect* dialect = find_tool_dialect(tool_dialect); dialect != nullptr) {
     tokens = dialect->tokens;
-    tokens.insert(tokens.end(), dialect->stops.begin(), dialect->stops.end());
   }
   if (const ReasoningDialect* dialect = find_reasoning_dialect(reasoning_dialect); dialect != nullptr) {
     tokens.emplace_back(dialect->opener);
