@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 mode=${1:-build}
 
 build_packages=(clang-19 lld-19 llvm-19 cmake ninja-build ccache pkg-config make
-                libssl-dev libnghttp2-dev libyaml-cpp-dev libcli11-dev curl ca-certificates)
+                libssl-dev libnghttp2-dev libcurl4-openssl-dev libyaml-cpp-dev libcli11-dev curl ca-certificates)
 test_packages=(libgtest-dev libgmock-dev libclang-rt-19-dev clang-format-19 clang-tidy-19
                python3 python3-venv openssl nodejs npm)
 
@@ -48,7 +48,7 @@ fi
 
 if [ "$mode" = test ]; then
   # The official clients, for the end-to-end tests; pinned.
-  if [ ! -x build/venv/bin/pytest ] || ! build/venv/bin/python -c 'import openai' 2>/dev/null; then
+  if [ ! -x build/venv/bin/pytest ] || ! build/venv/bin/python -c 'import huggingface_hub, openai' 2>/dev/null; then
     echo "setup: Python clients for the end-to-end tests"
     python3 -m venv build/venv
     build/venv/bin/pip install -q --disable-pip-version-check -r tests/e2e/requirements.txt

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 
 #include "base/file.h"
 #include "base/strings.h"
+#include "checkpoint/model_reference.h"
 #include "checkpoint/quantized_weights.h"
 #include "checkpoint/safetensors.h"
 
@@ -244,17 +246,14 @@ const std::string* ModelFiles::chat_template(std::string_view template_name) con
 
 Result<ModelFiles> open_model(const std::string& path) {
   auto opened = [&]() -> Result<ModelFiles> {
-    if (is_directory(path)) return open_directory(path);
-    if (!file_exists(path)) {
-      return not_found(cat("there is no model at ", quote(path),
-                           ": expected a directory with config.json and *.safetensors, "
-                           "or a .gguf file; models are not downloaded"));
+    SLUICE_TRY(const std::string place,
+               find_model(path, [](const char* name) -> const char* { return std::getenv(name); }));
+    if (is_directory(place)) return open_directory(place);
+    if (place.ends_with(".gguf") || starts_like_gguf(place)) return open_gguf_model(place);
+    if (place.ends_with(".safetensors") || place.ends_with(".json")) {
+      return invalid_argument(cat(place, " is one file of a model; give the directory it lies in"));
     }
-    if (path.ends_with(".gguf") || starts_like_gguf(path)) return open_gguf_model(path);
-    if (path.ends_with(".safetensors") || path.ends_with(".json")) {
-      return invalid_argument(cat(path, " is one file of a model; give the directory it lies in"));
-    }
-    return invalid_argument(cat(path, " is neither a directory nor a GGUF file"));
+    return invalid_argument(cat(place, " is neither a directory nor a GGUF file"));
   }();
   if (opened.ok()) opened->path = path;
   return opened;

@@ -57,7 +57,8 @@ struct ModelFiles {
   const std::string* chat_template(std::string_view template_name = "default") const;
 };
 
-// A directory with config.json and safetensors, a directory with exactly one GGUF model, or a .gguf file.
+// A directory with config.json and safetensors, a directory with exactly one GGUF model, a .gguf file, or a name in the
+// model cache (model_reference.h).
 // kNotFound says what was looked for and where; kUnimplemented when the weights are of a kind that must be converted.
 Result<ModelFiles> open_model(const std::string& path);
 

@@ -22,6 +22,7 @@ const std::vector<Command>& commands();
 const Command* find_command(std::string_view name);
 
 Result<int> run_serve(const CommandLine& line);  // http_server/ or no_server/, chosen when building
+Result<int> run_pull(const CommandLine& line);   // hub/ or no_hub/, chosen when building
 Result<int> run_chat(const CommandLine& line);
 Result<int> run_generate(const CommandLine& line);
 Result<int> run_inspect(const CommandLine& line);

@@ -21,10 +21,18 @@ std::string flag_note(const Knob& knob) {
 }
 
 constexpr std::string_view kModelHelp =
-    "MODEL is a Hugging Face directory (config.json, *.safetensors), a .gguf file, or a directory with one.";
+    "MODEL is a Hugging Face directory (config.json, *.safetensors), a .gguf file, a directory with one, or the name "
+    "of\n"
+    "a model in the cache: ORG/MODEL[@REVISION][:GGUF], as 'sluice pull' takes it.";
 
 const std::vector<Command> kCommands = {
     {"serve", "MODEL", "serve a model over HTTP with OpenAI's API", kModelHelp, 1, 1, run_serve},
+    {"pull", "NAME", "download a model from a hub into the model cache, where every command finds it by its name",
+     "NAME is ORG/MODEL[@REVISION][:GGUF], e.g. Qwen/Qwen3-0.6B or org/model-GGUF:Q4_K_M. Only the files a model "
+     "needs\n"
+     "are taken. Run again after an interruption it goes on where it was. The cache is Hugging Face's (HF_HUB_CACHE,\n"
+     "HF_HOME); HF_ENDPOINT names a mirror, HF_TOKEN a token for gated models; ModelScope: MODELSCOPE_API_TOKEN.",
+     1, 1, run_pull},
     {"chat", "MODEL", "talk to a model in the terminal",
      "Ctrl-C stops an answer, /help lists the commands, Ctrl-D ends.", 1, 1, run_chat},
     {"generate", "MODEL [TEXT]", "continue a text once; TEXT is read from standard input when it is not given",
@@ -34,7 +42,8 @@ const std::vector<Command> kCommands = {
     {"bench", "MODEL", "measure prefill and decode beside this machine's memory bandwidth", kModelHelp, 1, 1,
      run_bench},
     {"tokenize", "PATH", "read a JSON array of texts on standard input, write a JSON array of id arrays",
-     "PATH is a tokenizer file, a model directory or a GGUF file. Plain text only, unless --special; --decode is the "
+     "PATH is a tokenizer file, a model directory, a GGUF file or the name of a model in the cache. Plain text only, "
+     "unless --special; --decode is the "
      "reverse.",
      1, 1, run_tokenize},
     {"render", "TEMPLATE", "read a JSON context on standard input, write the rendered chat template",

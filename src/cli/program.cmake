@@ -1,14 +1,15 @@
-# The program. Its two optional parts are folders of which one is chosen: yaml_cpp or no_yaml, http_server or no_server.
+# The program. Its optional parts are folders of which one is chosen: yaml_cpp or no_yaml, http_server or no_server, hub
+# or no_hub.
 file(GLOB program_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cli/*.cc)
 set(program_tests ${program_sources})
 list(FILTER program_sources EXCLUDE REGEX "(_test|/main)\\.cc$")
 list(FILTER program_tests INCLUDE REGEX "_test\\.cc$")
 
 if(SLUICE_SERVER)
-  list(APPEND program_sources cli/yaml_cpp/yaml.cc cli/http_server/serve.cc)
-  set(program_libraries local server yaml-cpp)
+  list(APPEND program_sources cli/yaml_cpp/yaml.cc cli/http_server/serve.cc cli/hub/pull.cc cli/hub/pull_display.cc)
+  set(program_libraries local adapters server yaml-cpp)
 else()
-  list(APPEND program_sources cli/no_yaml/yaml.cc cli/no_server/serve.cc)
+  list(APPEND program_sources cli/no_yaml/yaml.cc cli/no_server/serve.cc cli/no_hub/pull.cc)
   set(program_libraries local)
 endif()
 

@@ -16,6 +16,7 @@ using S = Settings;
 constexpr std::string_view kLoads = " serve chat generate inspect bench ";
 constexpr std::string_view kRuns = " serve chat generate bench ";
 constexpr std::string_view kServe = " serve ";
+constexpr std::string_view kPull = " pull ";
 
 std::vector<std::string_view> parser_names(std::vector<std::string_view> dialects) {
   dialects.insert(dialects.begin(), {"auto", "none"});
@@ -100,10 +101,22 @@ std::vector<Knob> make_knobs() {
       {"max-tokens", &S::max_tokens, "N", "longest answer", " chat generate ", 1, 1 << 28},
       {"seed", &S::seed, "N", "same seed, same answer", " chat generate ", -1, 9e15},
       {"system", &S::system, "TEXT", "system message of the conversation", " chat "},
+      {"source", &S::source, "HUB", "where to pull from", kPull, 0, 0, {"huggingface", "modelscope"}},
+      {"revision", &S::revision, "REV", "branch, tag or commit to pull (default: the main branch)", kPull},
+      {"file", &S::file, "NAME", "which GGUF to pull: a quantisation such as Q4_K_M, or a file's name", kPull},
+      {"include", &S::include, "GLOB[,GLOB]", "pull the files these patterns match, instead of those a model needs",
+       kPull},
+      {"exclude", &S::exclude, "GLOB[,GLOB]", "leave out the files these patterns match", kPull},
+      {"connections", &S::connections, "N", "transfers at the same time", kPull, 1, 64},
+      {"retries", &S::retries, "N", "how often in a row a broken transfer is tried again", kPull, 0, 100},
+      {"stall-timeout", &S::stall_timeout, "SECONDS", "a transfer slower than 1 KiB/s for so long is tried again",
+       kPull, 1, 3600},
+      {"dry-run", &S::dry_run, "", "only list what would be pulled", kPull},
+      {"offline", &S::offline, "", "use no network: only say where the model is in the cache", kPull},
       {"prompt-tokens", &S::prompt_tokens, "N[,N]", "prompt lengths to measure (default 128,512)", " bench "},
       {"batch", &S::batch, "N[,N]", "numbers of sequences to decode at the same time (default 1,4,16)", " bench "},
       {"repeat", &S::repeat, "N", "measurements of each figure; the median is printed", " bench ", 1, 100},
-      {"json", &S::json, "", "print JSON", " inspect bench generate "},
+      {"json", &S::json, "", "print JSON", " inspect bench generate pull "},
       {"special", &S::special, "", "add bos/eos as the model does, and recognise special tokens in the text",
        " tokenize "},
       {"decode", &S::decode, "", "read arrays of ids and write texts", " tokenize "},

@@ -54,6 +54,17 @@ struct Settings {
   int64_t max_tokens = 512;
   int64_t seed = -1;
   std::string system;
+  // Pulling.
+  std::string source = "huggingface";
+  std::string revision;
+  std::string file;
+  std::vector<std::string> include;
+  std::vector<std::string> exclude;
+  int64_t connections = 8;
+  int64_t retries = 5;
+  int64_t stall_timeout = 30;
+  bool dry_run = false;
+  bool offline = false;
   // Measuring.
   std::vector<std::string> prompt_tokens;
   std::vector<std::string> batch;

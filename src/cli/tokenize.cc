@@ -1,12 +1,14 @@
 // sluice tokenize and sluice render: the text half on its own, for scripts and for comparing with other libraries.
 
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <iterator>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "base/strings.h"
+#include "checkpoint/model_reference.h"
 #include "cli/commands.h"
 #include "local/model_text.h"
 
@@ -15,7 +17,9 @@ namespace {
 
 Result<Json> read_standard_input() { return parse_json(std::string(std::istreambuf_iterator<char>(std::cin), {})); }
 
-Result<std::unique_ptr<text::Tokenizer>> open_tokenizer(const std::string& path) {
+Result<std::unique_ptr<text::Tokenizer>> open_tokenizer(const std::string& name) {
+  SLUICE_TRY(const std::string path,
+             checkpoint::find_model(name, [](const char* variable) -> const char* { return std::getenv(variable); }));
   if (is_directory(path)) return text::Tokenizer::from_directory(path);
   if (!path.ends_with(".gguf")) return text::Tokenizer::from_file(path);
   SLUICE_TRY(const checkpoint::GgufFile gguf, checkpoint::open_gguf(path));
