@@ -47,7 +47,11 @@ void CallParser::finish(bool truncated, std::vector<AnswerEvent>& events) {
     case State::kHead: {
       const Head head = read_head(rest().substr(head_at_), !truncated);
       const bool call = truncated || head.explicit_marker || tools_->has(head.name);
-      if (!call) content(rest());
+      if (call) {
+        space_.clear();
+      } else {
+        content(rest());
+      }
       break;
     }
     case State::kArguments:
