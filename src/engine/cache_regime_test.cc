@@ -68,10 +68,12 @@ struct Rule {
   const char* name;
   RopeRule (*make)();
   bool restarts;
+  int window = 0;
 };
 
 class CacheRegimes : public testing::TestWithParam<Rule> {
  protected:
+  static TestShape shape() { return {.window = {GetParam().window, true}}; }
   void expect_alone(TestCore& t, const RecordingSink& sink, const std::vector<TokenId>& prompt, int tokens) const {
     ASSERT_TRUE(sink.end->ok());
     EXPECT_EQ(sink.ids.at(0), alone(*t.model, GetParam().restarts, prompt, tokens)) << prompt.size() << " tokens";
@@ -79,7 +81,7 @@ class CacheRegimes : public testing::TestWithParam<Rule> {
 };
 
 TEST_P(CacheRegimes, PromptsOfAnyLengthAndTextsThatCross) {
-  TestCore t({.step_rows_max = 8, .sequences_max = 4});
+  TestCore t({.step_rows_max = 8, .sequences_max = 4}, shape());
   t.model->rope = GetParam().make();
   for (const int length : {1, 12, 20, 21, 22, 30, 19, 40, 21, 22, 30, 12}) {
     const auto sink = t.add(greedy(iota_tokens(length), 15));
@@ -89,7 +91,7 @@ TEST_P(CacheRegimes, PromptsOfAnyLengthAndTextsThatCross) {
 }
 
 TEST_P(CacheRegimes, MixedBatches) {
-  TestCore t({.step_rows_max = 16, .sequences_max = 6});
+  TestCore t({.step_rows_max = 16, .sequences_max = 6}, shape());
   t.model->rope = GetParam().make();
   std::vector<std::pair<int, std::shared_ptr<RecordingSink>>> sinks;
   for (const int length : {20, 17, 33, 21, 22, 5}) {
@@ -101,7 +103,7 @@ TEST_P(CacheRegimes, MixedBatches) {
 }
 
 TEST_P(CacheRegimes, ContinuationsOfWhatIsCached) {
-  TestCore t;
+  TestCore t({}, shape());
   t.model->rope = GetParam().make();
   std::vector<TokenId> text = iota_tokens(9);
   for (int turn = 0; turn < 6; ++turn) {
@@ -115,7 +117,7 @@ TEST_P(CacheRegimes, ContinuationsOfWhatIsCached) {
 
 TEST_P(CacheRegimes, PreemptedSequences) {
   // Blocks for about two of the four texts at their full length.
-  TestCore t({.blocks = 24, .step_rows_max = 16, .sequences_max = 4, .context_max = 60});
+  TestCore t({.blocks = 24, .step_rows_max = 16, .sequences_max = 4, .context_max = 60}, shape());
   t.model->rope = GetParam().make();
   std::vector<std::shared_ptr<RecordingSink>> sinks;
   for (int i = 0; i < 4; ++i) sinks.push_back(t.add(greedy(iota_tokens(15 + i, 3 + i), 24)));
@@ -125,7 +127,7 @@ TEST_P(CacheRegimes, PreemptedSequences) {
 }
 
 TEST_P(CacheRegimes, ChoicesAndPromptScores) {
-  TestCore t;
+  TestCore t({}, shape());
   t.model->rope = GetParam().make();
   for (const int length : {20, 25}) {
     EngineRequest request = greedy(iota_tokens(length), 10);
@@ -141,7 +143,7 @@ TEST_P(CacheRegimes, ChoicesAndPromptScores) {
 }
 
 TEST_P(CacheRegimes, SharesWhatIsAlike) {
-  TestCore t;
+  TestCore t({}, shape());
   t.model->rope = GetParam().make();
   const auto cached = [&](int length) {
     const auto sink = t.add(greedy(iota_tokens(length), 1));
@@ -154,13 +156,15 @@ TEST_P(CacheRegimes, SharesWhatIsAlike) {
   EXPECT_EQ(cached(30), 0);
   EXPECT_EQ(cached(30), 29);
   EXPECT_EQ(cached(16), 15);
-  const bool by_length = std::string_view(GetParam().name) == "dynamic";
+  const bool by_length = std::string_view(GetParam().name).starts_with("dynamic");
   EXPECT_EQ(cached(34), by_length ? 0 : 30);
 }
 
 INSTANTIATE_TEST_SUITE_P(Rules, CacheRegimes,
                          testing::Values(Rule{"long", long_rule, false}, Rule{"restarting", restarting_rule, true},
-                                         Rule{"dynamic", dynamic_rule, false}),
+                                         Rule{"dynamic", dynamic_rule, false}, Rule{"long_window", long_rule, false, 9},
+                                         Rule{"restarting_window", restarting_rule, true, 9},
+                                         Rule{"dynamic_window", dynamic_rule, false, 14}),
                          [](const auto& tested) { return std::string(tested.param.name); });
 
 }  // namespace
