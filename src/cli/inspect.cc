@@ -1,5 +1,6 @@
 // sluice inspect: what a model is, from its small files alone, and where its memory would go.
 
+#include <algorithm>
 #include <cstdio>
 
 #include "base/json.h"
@@ -35,7 +36,21 @@ Json describe(const checkpoint::ModelFiles& files, const model::ModelDescription
           {"head_dim", spec.head_dim},
           {"vocab_size", spec.vocab_size},
           {"context_max", spec.context_max},
-          {"tied_embeddings", spec.tied_embeddings}};
+          {"tied_embeddings", spec.tied_embeddings},
+          {"windowed_layers", std::ranges::count_if(spec.layer_kinds, [](const auto& k) { return k.window > 0; })},
+          {"window", std::ranges::max(spec.layer_kinds, {}, &model::LayerKind::window).window}};
+}
+
+// What requests get that do not say otherwise.
+Json describe_sampling(const api::SamplingParams& sampling) {
+  Json report = Json::object();
+  if (sampling.temperature) report["temperature"] = *sampling.temperature;
+  if (sampling.top_p) report["top_p"] = *sampling.top_p;
+  if (sampling.top_k) report["top_k"] = *sampling.top_k;
+  if (sampling.min_p) report["min_p"] = *sampling.min_p;
+  if (sampling.repetition_penalty) report["repetition_penalty"] = *sampling.repetition_penalty;
+  if (sampling.max_tokens > 0) report["max_tokens"] = sampling.max_tokens;
+  return report;
 }
 
 Json describe_text(const local::ModelText& text) {
@@ -44,6 +59,7 @@ Json describe_text(const local::ModelText& text) {
     eos.push_back({{"id", id}, {"text", std::string(text.tokenizer->token_text(id))}});
   return {{"vocab_size", text.tokenizer->vocab_size()},
           {"end_tokens", eos},
+          {"sampling_defaults", describe_sampling(text.sampling)},
           {"chat_template", text.chat_template.has_value()},
           {"tool_calls", text.tool_dialect},
           {"reasoning", text.reasoning_dialect}};

@@ -48,7 +48,8 @@ Result<void> resolve_distribution(const api::SamplingParams& params, const api::
   return {};
 }
 
-Result<void> resolve_end(const api::SamplingParams& params, std::span<const TokenId> eos, SamplingSettings& out) {
+Result<void> resolve_end(const api::SamplingParams& params, const api::SamplingParams& defaults,
+                         std::span<const TokenId> eos, SamplingSettings& out) {
   if (params.max_tokens < 0) return invalid_argument("max_tokens must not be negative.", "max_tokens");
   if (params.min_tokens < 0) return invalid_argument("min_tokens must not be negative.", "min_tokens");
   if (params.max_tokens > 0 && params.min_tokens > params.max_tokens) {
@@ -66,6 +67,8 @@ Result<void> resolve_end(const api::SamplingParams& params, std::span<const Toke
       return invalid_argument(cat("A stop string may have at most ", kStopBytesMax, " bytes."), "stop");
   }
   out.max_tokens = params.max_tokens;
+  if (params.max_tokens == 0 && defaults.max_tokens > 0)
+    out.max_tokens = std::max(defaults.max_tokens, params.min_tokens);
   out.min_tokens = params.min_tokens;
   out.stop = params.stop;
   out.end_ids = params.stop_token_ids;
@@ -83,7 +86,7 @@ Result<SamplingSettings> resolve_sampling(const api::SamplingParams& params, con
                                           std::span<const TokenId> eos, int vocab_size) {
   SamplingSettings out;
   SLUICE_RETURN_IF_ERROR(resolve_distribution(params, defaults, out));
-  SLUICE_RETURN_IF_ERROR(resolve_end(params, eos, out));
+  SLUICE_RETURN_IF_ERROR(resolve_end(params, defaults, eos, out));
   for (const auto& [id, bias] : params.logit_bias) {
     if (id < 0 || id >= vocab_size) {
       return invalid_argument(

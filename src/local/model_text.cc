@@ -48,9 +48,32 @@ Result<api::SamplingParams> recommended_sampling(const Json& config) {
     SLUICE_TRY(const int64_t top_k, json_int(config, "top_k", 0));
     sampling.top_k = static_cast<int>(std::clamp<int64_t>(top_k, 0, 1 << 30));
   }
+  if (json_find(config, "max_new_tokens") != nullptr) {
+    SLUICE_TRY(const int64_t tokens, json_int(config, "max_new_tokens", 0));
+    sampling.max_tokens = static_cast<int>(std::clamp<int64_t>(tokens, 0, 1 << 30));
+  }
   SLUICE_TRY(const bool do_sample, json_bool(config, "do_sample", true));
   if (!do_sample && !sampling.temperature) sampling.temperature = 0;
   return sampling;
+}
+
+// The same in a GGUF: llama.cpp's converter writes generation_config.json's values under names of its own.
+Json generation_config_of(const checkpoint::GgufMetadata& metadata) {
+  Json config = Json::object();
+  const std::pair<const char*, const char*> names[] = {{"general.sampling.temp", "temperature"},
+                                                       {"general.sampling.top_p", "top_p"},
+                                                       {"general.sampling.top_k", "top_k"},
+                                                       {"general.sampling.min_p", "min_p"},
+                                                       {"general.sampling.penalty_repeat", "repetition_penalty"}};
+  for (const auto& [from, to] : names) {
+    if (!metadata.contains(from)) continue;
+    if (const auto whole = metadata.integer(from); whole.ok()) {
+      config[to] = *whole;
+    } else if (const auto number = metadata.number(from); number.ok()) {
+      config[to] = *number;
+    }
+  }
+  return config;
 }
 
 Result<void> load_hugging_face(const ModelFiles& files, ModelText& made) {
@@ -147,8 +170,10 @@ Result<ModelText> load_model_text(const ModelFiles& files, const TextOptions& op
   ModelText made;
   SLUICE_RETURN_IF_ERROR(files.kind == checkpoint::ModelKind::kGguf ? load_gguf(files, made)
                                                                     : load_hugging_face(files, made));
-  SLUICE_TRY(made.sampling, recommended_sampling(files.generation_config));
-  if (made.eos.empty() && made.tokenizer->eos()) made.eos.push_back(*made.tokenizer->eos());
+  SLUICE_TRY(made.sampling,
+             recommended_sampling(files.kind == checkpoint::ModelKind::kGguf ? generation_config_of(files.metadata)
+                                                                             : files.generation_config));
+  if (const auto eos = made.tokenizer->eos(); eos) add_id(made.eos, *eos, made.tokenizer->vocab_size());
   if (made.eos.empty()) log::warn("the model names no end token: answers end at max_tokens or a stop string");
 
   SLUICE_TRY(const std::string source, load_template(files, options.template_path, made));

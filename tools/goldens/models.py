@@ -10,8 +10,10 @@ Each folder holds
                 keys of llama.cpp's converter, and gguf.json: how each tensor's data follows from the tensors above.
 The weights themselves are not stored: both this script and the test draw them from draw().
 
-Run: python tools/goldens/models.py [--full DIR] [case ...]   (needs torch, transformers, safetensors, gguf)
+Run: python tools/goldens/models.py [--full DIR [--random COUNT [--seed N]]] [case ...]
+(needs torch, transformers, safetensors, gguf)
 --full writes model.safetensors and model.gguf too, into DIR, with everything else: models for tests of the program.
+--random takes other configs than the committed ones; SLUICE_GOLDEN_MODELS=DIR model_tests compares with them.
 """
 
 import argparse
@@ -28,6 +30,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from models_cases import CASES
 from models_gguf import write_gguf
+from models_random import random_cases
 
 OUT = Path(__file__).resolve().parents[2] / "tests/golden/models"
 GREEDY_TOKENS = 40
@@ -133,8 +136,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("cases", nargs="*")
     parser.add_argument("--full", type=Path)
+    parser.add_argument("--random", type=int)
+    parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    for seed, (name, case) in enumerate(CASES.items()):
+    cases = random_cases(arguments.random, arguments.seed) if arguments.random else CASES
+    for seed, (name, case) in enumerate(cases.items()):
         if arguments.cases and name not in arguments.cases:
             continue
         for attempt in range(20):
