@@ -76,6 +76,10 @@ struct Setting {
   std::string_view allowed;  // a JSON array; empty: any value, the architecture reads it itself
 };
 
+// What files hold of ropes besides their settings; gguf_config.cc reads the last three.
+inline const std::vector<std::string_view> kRopeTensors = {"rotary_emb.inv_freq", "rope_freqs.weight",
+                                                           "rope_factors_long.weight", "rope_factors_short.weight"};
+
 struct Architecture {
   std::string_view name;                      // our own name
   std::string_view gguf_name;                 // GGUF general.architecture

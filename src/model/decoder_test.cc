@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -237,7 +238,9 @@ INSTANTIATE_TEST_SUITE_P(Families, DecoderGolden, testing::ValuesIn(cases()), []
   const std::filesystem::path folder = tested.param.folder;
   const std::string outside =
       folder.string().starts_with(golden_folder("")) ? "" : folder.parent_path().filename().string() + "_";
-  return outside + folder.filename().string() + (tested.param.gguf ? "_gguf" : "_safetensors");
+  std::string name = outside + folder.filename().string() + (tested.param.gguf ? "_gguf" : "_safetensors");
+  std::ranges::replace_if(name, [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+  return name;
 });
 
 TEST(Decoder, RefusesCacheTypesThatDoNotFitTheHead) {

@@ -78,7 +78,7 @@ const Architecture& gemma2_architecture() {
                    {"sliding_window", ""}},
       .weights = gemma_weights(),
       .other_prefixes = {},
-      .ignored_suffixes = {"rotary_emb.inv_freq"},
+      .ignored_suffixes = kRopeTensors,
       .ignored_prefixes = {},
       .complete = complete,
   };

@@ -68,7 +68,7 @@ const Architecture& gemma3_architecture() {
                       {{Role::kQNorm, "model.layers.{}.self_attn.q_norm.weight", "blk.{}.attn_q_norm.weight"},
                        {Role::kKNorm, "model.layers.{}.self_attn.k_norm.weight", "blk.{}.attn_k_norm.weight"}}),
       .other_prefixes = {"language_model.model.", "model.language_model."},
-      .ignored_suffixes = {"rotary_emb.inv_freq"},
+      .ignored_suffixes = kRopeTensors,
       .ignored_prefixes = {"vision_tower.", "multi_modal_projector.", "model.vision_tower.",
                            "model.multi_modal_projector."},
       .complete = complete,

@@ -31,7 +31,7 @@ const Architecture& glm_architecture() {
       .weights = with(with_fused_gate_up(llama_weights()),
                       {{Role::kQkv, "", "blk.{}.attn_qkv.weight"}, {Role::kQkvBias, "", "blk.{}.attn_qkv.bias"}}),
       .other_prefixes = {},
-      .ignored_suffixes = {"rotary_emb.inv_freq", "rope_freqs.weight"},
+      .ignored_suffixes = kRopeTensors,
       .ignored_prefixes = {},
       .complete = complete_glm,
   };

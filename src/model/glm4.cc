@@ -21,7 +21,7 @@ const Architecture& glm4_architecture() {
                  "blk.{}.post_attention_norm.weight"},
                 {Role::kMlpPostNorm, "model.layers.{}.post_mlp_layernorm.weight", "blk.{}.post_ffw_norm.weight"}}),
       .other_prefixes = {},
-      .ignored_suffixes = {"rotary_emb.inv_freq", "rope_freqs.weight"},
+      .ignored_suffixes = kRopeTensors,
       .ignored_prefixes = {},
       .complete = complete_glm,
   };

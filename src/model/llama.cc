@@ -42,7 +42,7 @@ const Architecture& llama_architecture() {
       .settings = {{"attention_bias", "[false, true]"}, {"mlp_bias", "[false, true]"}, {"sliding_window", ""}},
       .weights = llama_weights(),
       .other_prefixes = {},
-      .ignored_suffixes = {"rotary_emb.inv_freq", "rope_freqs.weight"},
+      .ignored_suffixes = kRopeTensors,
       .ignored_prefixes = {},
       .complete = complete,
   };

@@ -32,7 +32,7 @@ const Architecture& mistral_architecture() {
       .settings = {{"sliding_window", ""}},
       .weights = llama_weights(),
       .other_prefixes = {},
-      .ignored_suffixes = {"rotary_emb.inv_freq"},
+      .ignored_suffixes = kRopeTensors,
       .ignored_prefixes = {},
       .complete = complete,
   };

@@ -52,7 +52,7 @@ const Architecture& phi3_architecture() {
                               {Role::kQ, Role::kK, Role::kV, Role::kQBias, Role::kKBias, Role::kVBias, Role::kOBias}),
                       {{Role::kQkv, "model.layers.{}.self_attn.qkv_proj.weight", "blk.{}.attn_qkv.weight"}}),
       .other_prefixes = {},
-      .ignored_suffixes = {"rotary_emb.inv_freq", "rope_factors_long.weight", "rope_factors_short.weight"},
+      .ignored_suffixes = kRopeTensors,
       .ignored_prefixes = {},
       .complete = complete,
   };

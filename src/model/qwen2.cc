@@ -54,7 +54,7 @@ const Architecture& qwen2_architecture() {
       .settings = {{"attention_bias", ""}, {"layer_types", ""}, {"sliding_window", ""}, {"use_sliding_window", ""}},
       .weights = llama_weights(),
       .other_prefixes = {},
-      .ignored_suffixes = {"rotary_emb.inv_freq"},
+      .ignored_suffixes = kRopeTensors,
       .ignored_prefixes = {},
       .complete = complete,
   };

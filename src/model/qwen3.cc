@@ -35,7 +35,7 @@ const Architecture& qwen3_architecture() {
                       {{Role::kQNorm, "model.layers.{}.self_attn.q_norm.weight", "blk.{}.attn_q_norm.weight"},
                        {Role::kKNorm, "model.layers.{}.self_attn.k_norm.weight", "blk.{}.attn_k_norm.weight"}}),
       .other_prefixes = {},
-      .ignored_suffixes = {"rotary_emb.inv_freq"},
+      .ignored_suffixes = kRopeTensors,
       .ignored_prefixes = {},
       .complete = complete,
   };

@@ -99,8 +99,8 @@ def add_keys(writer: gguf.GGUFWriter, config, head_dim: int) -> None:
     if kind == "phi3":
         writer.add_sliding_window(config.sliding_window or 0)
     if kind.startswith("gemma"):
-        if config.final_logit_softcapping:
-            writer.add_final_logit_softcapping(config.final_logit_softcapping)
+        if kind == "gemma2" or config.final_logit_softcapping:  # 0: none
+            writer.add_final_logit_softcapping(config.final_logit_softcapping or 0.0)
         if kind == "gemma2":
             writer.add_attn_logit_softcapping(config.attn_logit_softcapping or 0.0)
         if "sliding_attention" in config.layer_types:
