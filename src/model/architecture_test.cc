@@ -118,6 +118,19 @@ TEST(Defaults, AreThoseOfTheFamily) {
   EXPECT_EQ(spec("phi3", {{"num_key_value_heads", nullptr}})->kv_heads, 4);
 }
 
+TEST(Defaults, OfMultimodalConfigsComeFromBothLevels) {
+  const auto nested = [](const Json& outside, const Json& inside) {
+    Json config = {{"architectures", {"Gemma3ForConditionalGeneration"}}, {"model_type", "gemma3"}};
+    for (const auto& [key, value] : outside.items()) config[key] = value;
+    config["text_config"] = small("gemma3", inside);
+    return decoder_spec(**find_architecture(config), config, FileKind::kHuggingFace);
+  };
+  EXPECT_TRUE(nested(Json::object(), {{"tie_word_embeddings", false}})->tied_embeddings);
+  EXPECT_FALSE(nested({{"tie_word_embeddings", false}}, Json::object())->tied_embeddings);
+  EXPECT_EQ(nested(Json::object(), {{"final_logit_softcapping", 30.0}})->final_softcap, 0);
+  EXPECT_EQ(spec("gemma3", {{"final_logit_softcapping", 30.0}})->final_softcap, 30);
+}
+
 TEST(Settings, ThatMatterAndAreUnknownAreRefusedByName) {
   struct Refused {
     std::string_view family;

@@ -31,6 +31,8 @@ Result<Json> rope_block(const Json& settings, const char* layer_type, const char
 
 Result<void> complete(const Json& settings, FileKind kind, DecoderSpec& spec) {
   SLUICE_RETURN_IF_ERROR(complete_gemma(settings, kind, spec));
+  // Gemma3ForConditionalGeneration leaves the softcap out.
+  if (json_find(settings, kMultimodal) != nullptr) spec.final_softcap = 0;
   SLUICE_TRY(const int64_t period, json_int(settings, "sliding_window_pattern", 6));
   SLUICE_RETURN_IF_ERROR(set_gemma_windows(settings, period, spec));
   const RopeStyle style{.head_dim = spec.head_dim};

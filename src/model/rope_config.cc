@@ -125,7 +125,11 @@ Result<void> yarn(const Block& block, RopeSpec& rope) {
   SLUICE_TRY(double beta_slow, json_number(block.rope, "beta_slow", 1));
   if (beta_fast == 0) beta_fast = 32;
   if (beta_slow == 0) beta_slow = 1;
-  SLUICE_TRY(const bool truncate, json_bool(block.rope, "truncate", true));
+  // The reference looks for it beside the blocks when there are several.
+  const Json* beside = object_or_null(block.settings, "rope_parameters");
+  SLUICE_TRY(const bool truncate, block.flat          ? json_bool(block.rope, "truncate", true)
+                                  : beside != nullptr ? json_bool(*beside, "truncate", true)
+                                                      : Result<bool>(true));
   if (!(beta_fast > 0 && beta_slow > 0 && block.theta > 1))
     return invalid_argument("rope type 'yarn': beta_fast and beta_slow must be above 0 and rope_theta above 1");
 

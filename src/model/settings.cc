@@ -109,12 +109,15 @@ Result<Json> complete_settings(const Architecture& architecture, const Json& con
   SLUICE_TRY(Json settings, parse_json(architecture.defaults));
   const Json& text = text_config(config);
   for (const auto& [key, value] : text.items()) settings[key] = value;
-  // What a multimodal config says outside text_config.
   if (&text != &config) {
-    for (const char* key : {"tie_word_embeddings", "quantization_config"}) {
-      if (const Json* outside = json_find(config, key); outside != nullptr && !outside->is_null())
-        settings[key] = *outside;
+    // Whether the head is tied is said outside text_config, or by the family; what text_config says has no effect.
+    constexpr const char* kTied = "tie_word_embeddings";
+    SLUICE_TRY(const Json defaults, parse_json(architecture.defaults));
+    settings.erase(kTied);
+    for (const Json* place : {&defaults, &config}) {
+      if (const Json* tied = json_find(*place, kTied); tied != nullptr && !tied->is_null()) settings[kTied] = *tied;
     }
+    settings[kMultimodal] = true;
   }
   return settings;
 }

@@ -12,7 +12,9 @@ namespace sluice::model {
 
 // The part of config.json that describes the text model: text_config if there is one, else the whole.
 const Json& text_config(const Json& config);
-// The text model's config over the architecture's defaults. A key that is there with null stays null.
+// The text model's config over the architecture's defaults. A key that is there with null stays null. kMultimodal is
+// added, as true, when there was a text_config.
+inline constexpr const char* kMultimodal = "sluice.multimodal";
 Result<Json> complete_settings(const Architecture& architecture, const Json& config);
 // kUnimplemented naming the first setting whose value changes results in a way this architecture does not compute.
 Result<void> check_settings(const Architecture& architecture, const Json& settings);
