@@ -368,6 +368,17 @@ TEST(Settings, RequestThenModelThenOpenAI) {
   EXPECT_FALSE(settings->ends(4));
 }
 
+TEST(Settings, TheModelsLengthOfAnswersIsADefault) {
+  const api::SamplingParams usual{.max_tokens = 40};
+  const auto tokens = [&](const api::SamplingParams& asked) {
+    return resolve_sampling(asked, usual, {}, 100)->max_tokens;
+  };
+  EXPECT_EQ(tokens({}), 40);
+  EXPECT_EQ(tokens({.max_tokens = 90}), 90);
+  EXPECT_EQ(tokens({.min_tokens = 60}), 60);
+  EXPECT_EQ(resolve_sampling({}, {}, {}, 100)->max_tokens, 0);
+}
+
 TEST(Settings, EndTokens) {
   api::SamplingParams params;
   params.stop_token_ids = {9, 3};

@@ -1,0 +1,84 @@
+// End tokens and recommended sampling, from each of the places where models keep them.
+
+#include "local/model_text.h"
+
+#include <gtest/gtest.h>
+
+#include "checkpoint/testing.h"
+
+namespace sluice::local {
+namespace {
+
+namespace test_files = checkpoint::test_files;
+
+// A model directory with a tokenizer of bytes: a few letters and three special tokens.
+class ModelTextTest : public testing::Test {
+ protected:
+  void write(std::string_view name, const Json& json) {
+    test_files::write_text(directory_.file(name), dump_json(json));
+  }
+  void SetUp() override {
+    Json vocab = Json::object();
+    for (const char* token : {"a", "b", "c", "d"}) vocab[token] = vocab.size();
+    Json added = Json::array();
+    for (const char* token : {"<end>", "<turn>", "<call>"}) {
+      added.push_back({{"id", vocab.size() + added.size()},
+                       {"content", token},
+                       {"special", true},
+                       {"lstrip", false},
+                       {"rstrip", false},
+                       {"single_word", false},
+                       {"normalized", false}});
+    }
+    write("tokenizer.json",
+          {{"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", Json::array()}}}, {"added_tokens", added}});
+    write("config.json", {{"model_type", "llama"}});
+    test_files::write_safetensors(directory_.file("model.safetensors"), {{"x", "F32", {1}, std::string(4, '\0')}});
+  }
+  ModelText load() {
+    const auto files = checkpoint::open_model(directory_.path());
+    SLUICE_CHECK(files.ok(), files.error().message);
+    auto text = load_model_text(*files, {});
+    SLUICE_CHECK(text.ok(), text.error().message);
+    return std::move(text).value();
+  }
+  const test_files::TemporaryDirectory directory_;
+};
+
+TEST_F(ModelTextTest, EndTokensOfAllFilesCount) {
+  write("config.json", {{"model_type", "gemma3"}, {"eos_token_id", 4}, {"text_config", {{"eos_token_id", 6}}}});
+  write("generation_config.json", {{"eos_token_id", {5, 4}}});
+  EXPECT_EQ(load().eos, (std::vector<text::TokenId>{5, 4, 6}));
+}
+
+TEST_F(ModelTextTest, TheTokenizersEndTokenCountsBesideOthers) {
+  write("config.json", {{"model_type", "llama"}, {"eos_token_id", 5}});
+  write("tokenizer_config.json", {{"eos_token", "<end>"}});
+  EXPECT_EQ(load().eos, (std::vector<text::TokenId>{5, 4}));
+}
+
+TEST_F(ModelTextTest, SamplingIsWhatTheAuthorsRecommend) {
+  write("generation_config.json", {{"do_sample", true},
+                                   {"temperature", 0.6},
+                                   {"top_p", 0.95},
+                                   {"top_k", 20},
+                                   {"min_p", 0.01},
+                                   {"repetition_penalty", 1.05},
+                                   {"max_new_tokens", 512}});
+  const api::SamplingParams sampling = load().sampling;
+  EXPECT_EQ(sampling.temperature, 0.6);
+  EXPECT_EQ(sampling.top_p, 0.95);
+  EXPECT_EQ(sampling.top_k, 20);
+  EXPECT_EQ(sampling.min_p, 0.01);
+  EXPECT_EQ(sampling.repetition_penalty, 1.05);
+  EXPECT_EQ(sampling.max_tokens, 512);
+}
+
+TEST_F(ModelTextTest, NothingIsRecommendedWithoutTheFile) {
+  const api::SamplingParams sampling = load().sampling;
+  EXPECT_FALSE(sampling.temperature || sampling.top_p || sampling.top_k || sampling.min_p);
+  EXPECT_EQ(sampling.max_tokens, 0);
+}
+
+}  // namespace
+}  // namespace sluice::local
