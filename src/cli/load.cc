@@ -74,6 +74,9 @@ Result<local::LocalOptions> local_options(const std::string& model, const Settin
   options.reasoning_parser = settings.reasoning_parser;
   options.load.weights.dtype = named_dtype(settings.dtype);
   options.load.kv_dtype = named_dtype(settings.kv_dtype);
+  options.load.pack_directory = settings.pack_cache;
+  if (settings.pack_cache.empty()) options.load.pack_directory = model::default_pack_directory();
+  if (settings.pack_cache == "off") options.load.pack_directory.clear();
   if (settings.activations == "f32") options.load.weights.activations = model::Activations::kF32;
   if (settings.activations == "int8") options.load.weights.activations = model::Activations::kInt8;
   if (settings.quantize == "int8") options.load.weights.quantization = model::WeightQuantization::kInt8;

@@ -45,6 +45,8 @@ std::vector<Knob> make_knobs() {
        0,
        0,
        {"auto", "f32", "int8"}},
+      {"pack-cache", &S::pack_cache, "DIR|off",
+       "keep packed weights there for the next start (default: $XDG_CACHE_HOME/sluice or ~/.cache/sluice)", kRuns},
       {"kv-dtype",
        &S::kv_dtype,
        "TYPE",

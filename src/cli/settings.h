@@ -21,6 +21,7 @@ struct Settings {
   std::string quantize = "none";
   std::string kv_dtype = "auto";
   std::string activations = "auto";
+  std::string pack_cache;
   std::string chat_template;
   std::string tool_call_parser = "auto";
   std::string reasoning_parser = "none";

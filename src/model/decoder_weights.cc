@@ -200,13 +200,28 @@ class WeightLoader {
     return converted.tensor;
   }
 
+  // Rows of a matrix in packed form: from the cache, else packed now.
+  Result<Tensor> packed(const checkpoint::WeightEntry& entry, const RowRange& rows, const PackedFormat& format) {
+    const std::string name = cat(entry.name, " ", rows.first);
+    if (options_.cache != nullptr) {
+      const Tensor kept = options_.cache->find(name, format, rows.count, entry.shape.columns());
+      if (kept) {
+        weights_.mapped_bytes += kept.bytes();
+        return kept;
+      }
+    }
+    SLUICE_TRY(ConvertedMatrix made, pack_matrix(files_, entry, rows, format, pool_));
+    const Tensor matrix = keep(std::move(made));
+    if (options_.cache != nullptr) options_.cache->add(name, matrix);
+    return matrix;
+  }
+
   // Parts of a fused matrix, packed each on its own.
   Result<void> place_packed_parts(const checkpoint::WeightEntry& entry, const PackedFormat& format,
                                   std::span<const int64_t> rows, std::initializer_list<Tensor*> slots) {
     int64_t first = 0;
     for (size_t i = 0; i < rows.size(); ++i) {
-      SLUICE_TRY(ConvertedMatrix part, pack_matrix(files_, entry, {first, rows[i]}, format, pool_));
-      *slots.begin()[i] = keep(std::move(part));
+      SLUICE_TRY(*slots.begin()[i], packed(entry, {first, rows[i]}, format));
       first += rows[i];
     }
     return {};
@@ -215,16 +230,19 @@ class WeightLoader {
   Result<void> place_matrix(Role role, const checkpoint::WeightEntry& entry, DecoderLayerWeights& layer) {
     const bool lookup_only = role == Role::kEmbedding && !head_is_embedding(spec_, naming_.kind, files_have_head_);
     SLUICE_TRY(const MatrixTarget target, matrix_target(files_, entry, role, lookup_only, options_));
-    const bool packed = target.dtype == DType::kPacked;
+    const bool is_packed = target.dtype == DType::kPacked;
     const std::vector<int64_t> parts = fused_rows(role, spec_);
-    if (packed && role == Role::kGateUp)
+    if (is_packed && role == Role::kGateUp)
       return place_packed_parts(entry, target.format, parts, {&layer.gate, &layer.up});
-    if (packed && role == Role::kQkv)
+    if (is_packed && role == Role::kQkv)
       return place_packed_parts(entry, target.format, parts, {&layer.q, &layer.k, &layer.v});
-    SLUICE_TRY(ConvertedMatrix converted,
-               packed ? pack_matrix(files_, entry, {0, entry.shape.rows()}, target.format, pool_)
-                      : convert_matrix(files_, entry, target.dtype, pool_));
-    const Tensor matrix = keep(std::move(converted));
+    Tensor matrix;
+    if (is_packed) {
+      SLUICE_TRY(matrix, packed(entry, {0, entry.shape.rows()}, target.format));
+    } else {
+      SLUICE_TRY(ConvertedMatrix converted, convert_matrix(files_, entry, target.dtype, pool_));
+      matrix = keep(std::move(converted));
+    }
     switch (role) {
       case Role::kEmbedding:
         weights_.embedding = matrix;

@@ -10,6 +10,7 @@
 #include "base/thread_pool.h"
 #include "checkpoint/weights.h"
 #include "model/decoder_spec.h"
+#include "model/pack_cache.h"
 #include "model/weight_conversion.h"
 
 namespace sluice::model {
@@ -39,6 +40,7 @@ struct DecoderWeights {
   size_t owned_bytes = 0;   // converted copies in memory
   std::vector<Buffer> owned;
   std::shared_ptr<const checkpoint::WeightMap> files;  // keeps the mapping
+  std::shared_ptr<const checkpoint::PackFile> packs;   // the same, of packed matrices; may be null
 };
 
 enum class WeightQuantization { kNone, kInt8, kInt4 };
@@ -51,6 +53,7 @@ struct WeightOptions {
   std::optional<DType> dtype;  // f32, f16 or bf16 for what is not quantised; nothing: as the file has it ("auto")
   WeightQuantization quantization = WeightQuantization::kNone;
   Activations activations = Activations::kAuto;
+  PackCache* cache = nullptr;  // where packed matrices are looked for and remembered; may be null
 };
 
 // The type a matrix [rows, columns] stored as `stored` is kept in. int8 is q8_0 and int4 is q4_0 (blocks of 32 along

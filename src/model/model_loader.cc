@@ -25,6 +25,11 @@ DType most_common_dtype(const checkpoint::WeightMap& weights) {
   return best;
 }
 
+std::string quantization_name(WeightQuantization quantization) {
+  if (quantization == WeightQuantization::kInt8) return "int8";
+  return quantization == WeightQuantization::kInt4 ? "int4" : "stored";
+}
+
 }  // namespace
 
 Result<ModelDescription> describe_model(const checkpoint::ModelFiles& files) {
@@ -52,11 +57,16 @@ Result<std::unique_ptr<Decoder>> load_decoder(std::shared_ptr<const checkpoint::
                                               const ModelDescription& description, const LoadOptions& options,
                                               const kernels::Ops& ops, ThreadPool& pool,
                                               const std::function<void(size_t done, size_t total)>& progress) {
-  files->weights.prefetch();  // the disk works while the first tensors are placed
+  WeightOptions weight_options = resolve_activations(options.weights, description.spec, ops);
+  const bool packs = weight_options.activations == Activations::kInt8;
+  PackCache cache(packs ? options.pack_directory : "", *files, quantization_name(weight_options.quantization), pool);
+  weight_options.cache = &cache;
+  if (!cache.found()) files->weights.prefetch();  // the disk works while the first tensors are placed
   const std::shared_ptr<const checkpoint::WeightMap> weights_in_files(files, &files->weights);
-  SLUICE_TRY(DecoderWeights weights,
-             load_decoder_weights(*description.architecture, description.spec, description.kind, weights_in_files,
-                                  resolve_activations(options.weights, description.spec, ops), pool, progress));
+  SLUICE_TRY(DecoderWeights weights, load_decoder_weights(*description.architecture, description.spec, description.kind,
+                                                          weights_in_files, weight_options, pool, progress));
+  cache.save(pool, progress);
+  weights.packs = cache.file();
   return Decoder::create(description.spec, std::move(weights),
                          {.kv_dtype = resolve_kv_dtype(description, options), .block_tokens = options.block_tokens},
                          ops, pool);

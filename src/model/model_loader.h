@@ -22,7 +22,8 @@ Result<ModelDescription> describe_model(const checkpoint::ModelFiles& files);
 
 struct LoadOptions {
   WeightOptions weights;
-  std::optional<DType> kv_dtype;  // nothing ("auto"): f32 for f32 weights, bf16 for bf16, else f16
+  std::string pack_directory = {};  // where packed weights are kept between starts (pack_cache.h); "": nowhere
+  std::optional<DType> kv_dtype;    // nothing ("auto"): f32 for f32 weights, bf16 for bf16, else f16
   int block_tokens = 16;
 };
 DType resolve_kv_dtype(const ModelDescription& description, const LoadOptions& options);
