@@ -57,7 +57,7 @@ class Accuracy {
       std::fprintf(stderr, "%s\n", decoder.error().message.c_str());
       std::exit(1);
     }
-    const auto reserved = (*decoder)->reserve({.blocks = tokens_ / kBlockTokens + 2}, tokens_, tokens_);
+    const auto reserved = (*decoder)->reserve(tokens_ / kBlockTokens + 2, tokens_, tokens_);
     if (!reserved.ok()) std::exit(1);
     return std::move(*decoder);
   }

@@ -108,7 +108,7 @@ struct GatedActivationArgs {
 };
 
 struct Ops {
-  std::string_view name;  // "ref", "avx2", "avx512", "avx512vnni"
+  std::string_view name;  // "ref", "tiles", "avx2", "avx512", "avx512vnni", "amx"
   bool fast_int8;         // packed int8 and int4 weights are multiplied faster than any other kind
 
   // out[i] = scale · table[ids[i]]; table [vocab, columns] of any weight type, out [ids, columns].

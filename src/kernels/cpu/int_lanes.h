@@ -1,6 +1,8 @@
 #pragma once
-// Sixteen int32 lanes and products of bytes, over the registers of one instruction set. Included by *_isa.cc only.
+// Sixteen int32 lanes and products of bytes, over the registers of one instruction set, and the end of every product
+// with packed weights. Included by *_isa.cc only.
 
+#include "kernels/cpu/packed.h"
 #include "kernels/cpu/vec.h"
 
 namespace sluice::kernels::SLUICE_ISA {
@@ -134,5 +136,19 @@ SLUICE_INLINE void add_products(I sum[kParts], const Codes& codes, const Four& x
 }
 
 #endif
+
+// out[row, 16·panel …] from sixteen sums.
+SLUICE_INLINE void finish_packed(const PackedShare& s, int64_t row, int64_t panel, const float* sums) {
+  const int64_t n = panel * kLanes;
+  float* out = s.out + row * s.n + n;
+  const F factor = set1(s.factor);
+  for (int p = 0; p < kParts; ++p) {
+    const int64_t count = clamp_lanes(s.n - n - p * kWidth);
+    F value = mul(load(sums + p * kWidth), factor);
+    if (s.bias != nullptr) value = add(value, load_first(s.bias + n + p * kWidth, count));
+    if (s.accumulate) value = add(load_first(out + p * kWidth, count), value);
+    store_first(out + p * kWidth, value, count);
+  }
+}
 
 }  // namespace sluice::kernels::SLUICE_ISA

@@ -81,6 +81,10 @@ struct CpuKernels {
   // packed.h: rows of x as codes, and the products of codes.
   void (*code_rows)(const CodeShare& share);
   void (*matmul_packed)(const PackedShare& share);
+  // The same by tiles (tiles.h), whose rows are read 32 at a time: the coded rows must have room for whole blocks. Used
+  // for many rows when `use_tiles`.
+  void (*matmul_tiled)(const PackedShare& share);
+  bool use_tiles;
   void (*attention)(const AttentionShare& share);
   // Joins one query's segments, partials + segment · stride, into the first and writes its output.
   void (*join_segments)(float* partials, size_t stride, int segments, float* out, int head_dim);

@@ -144,20 +144,6 @@ template <int kBits, bool kMinima, int kRows, int kPanels>
   }
 }
 
-// out[row, 16·panel …] from sixteen sums.
-SLUICE_INLINE void finish(const PackedShare& s, int64_t row, int64_t panel, const float* sums) {
-  const int64_t n = panel * kLanes;
-  float* out = s.out + row * s.n + n;
-  const F factor = set1(s.factor);
-  for (int p = 0; p < kParts; ++p) {
-    const int64_t count = clamp_lanes(s.n - n - p * kWidth);
-    F value = mul(load(sums + p * kWidth), factor);
-    if (s.bias != nullptr) value = add(value, load_first(s.bias + n + p * kWidth, count));
-    if (s.accumulate) value = add(load_first(out + p * kWidth, count), value);
-    store_first(out + p * kWidth, value, count);
-  }
-}
-
 template <int kBits, bool kMinima, int kPanels>
 void multiply_rows(int rows, const PackedShare& s, const Place& at, bool first, const Ahead& ahead) {
   switch (rows) {
@@ -186,7 +172,7 @@ template <int kPanels>
 SLUICE_INLINE void finish_tile(const PackedShare& s, int64_t row, int64_t rows, const int64_t (&panels)[kPanels],
                                const float* sums) {
   for (int64_t r = 0; r < rows; ++r) {
-    for (int c = 0; c < kPanels; ++c) finish(s, row + r, panels[c], sums + (r * kPanels + c) * kLanes);
+    for (int c = 0; c < kPanels; ++c) finish_packed(s, row + r, panels[c], sums + (r * kPanels + c) * kLanes);
   }
 }
 

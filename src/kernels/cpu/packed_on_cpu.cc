@@ -16,7 +16,9 @@ constexpr int64_t kSerialProducts = 256 * 1024;  // multiply-adds that are done 
 constexpr int64_t kSerialCodes = 16 * 1024;      // the same for elements to code
 constexpr int64_t kRowsPerShareLeast = 48;
 constexpr int64_t kPanelsPerShareMax = 32;
-constexpr int64_t kSkew = 64;  // bytes between coded rows, so that they do not meet in one cache set
+constexpr int64_t kTiledRowsLeast = 16;  // fewer leave most of a tile empty
+constexpr int64_t kTiledRows = 32;       // coded rows are read in blocks of this
+constexpr int64_t kSkew = 64;            // bytes between coded rows, so that they do not meet in one cache set
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
@@ -38,11 +40,12 @@ CodeShare code_share(const MatmulArgs& args, const PackedView& view) {
   out.stride = view.depth + kSkew;
   out.scale_stride = round_up(divide_up(view.depth, kActivationGroup), 16);
   out.sum_stride = round_up(view.groups, 16);
-  const int64_t words = args.rows * (out.stride / 4 + out.scale_stride + out.sum_stride);
+  const int64_t rows = round_up(args.rows, kTiledRows);
+  const int64_t words = rows * (out.stride / 4 + out.scale_stride + out.sum_stride);
   float* memory = shared_scratch(static_cast<size_t>(words));
   out.codes = reinterpret_cast<int8_t*>(memory);
-  out.scales = memory + args.rows * out.stride / 4;
-  out.sums = reinterpret_cast<int32_t*>(out.scales + args.rows * out.scale_stride);
+  out.scales = memory + rows * out.stride / 4;
+  out.sums = reinterpret_cast<int32_t*>(out.scales + rows * out.scale_stride);
   return share;
 }
 
@@ -96,7 +99,8 @@ Cut cut(const ThreadPool& pool, const MatmulArgs& args, const PackedView& view, 
   const int64_t pieces = divide_up(panels_in_all, panels);
   const int64_t balanced_rows = divide_up(args.rows, std::max<int64_t>(1, wanted / pieces));
   const int64_t rows = std::clamp<int64_t>(balanced_rows, std::min(args.rows, kRowsPerShareLeast), kPackedShareRows);
-  return {panels, round_up(divide_up(args.rows, divide_up(args.rows, rows)), 6)};
+  // Whole blocks of tiles, or whole tiles of registers: nearly so for both.
+  return {panels, round_up(divide_up(args.rows, divide_up(args.rows, rows)), args.rows > kTiledRows ? kTiledRows : 6)};
 }
 
 // All products of `all` meet the same coded rows.
@@ -129,7 +133,8 @@ void multiply(const CpuKernels& kernels, ThreadPool& pool, std::span<const Matmu
     share.row_end = std::min(rows, share.row_begin + pieces.rows);
     share.scratch =
         thread_scratch(packed_scratch_floats(share.row_end - share.row_begin, share.panel_end - share.panel_begin));
-    kernels.matmul_packed(share);
+    const bool tiled = kernels.use_tiles && rows >= kTiledRowsLeast;
+    (tiled ? kernels.matmul_tiled : kernels.matmul_packed)(share);
   };
   if (!serial) return pool.parallel_for(tasks, one);
   for (int64_t task = 0; task < tasks; ++task) one(task, 0);

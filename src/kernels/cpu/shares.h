@@ -9,6 +9,7 @@ void matmul_direct(const MatmulShare& share);
 void matmul_panel(const MatmulShare& share);
 void code_rows(const CodeShare& share);
 void matmul_packed(const PackedShare& share);
+void matmul_tiled(const PackedShare& share);
 void attention(const AttentionShare& share);
 void join_segments(float* partials, size_t stride, int segments, float* out, int head_dim);
 void rms_norm(const NormArgs& args, int64_t row_begin, int64_t row_end);

@@ -4,21 +4,33 @@
 
 namespace sluice::kernels::SLUICE_ISA {
 
+namespace {
+
+constexpr CpuKernels table(bool use_tiles) {
+  return {
+      .matmul_direct = matmul_direct,
+      .matmul_panel = matmul_panel,
+      .code_rows = code_rows,
+      .matmul_packed = matmul_packed,
+      .matmul_tiled = matmul_tiled,
+      .use_tiles = use_tiles,
+      .attention = attention,
+      .join_segments = join_segments,
+      .rms_norm = rms_norm,
+      .rope = rope,
+      .read_row = read_row,
+      .write_row = write_row,
+      .gated_activation = gated_activation,
+      .add = add,
+      .softcap = softcap,
+  };
+}
+
+}  // namespace
+
 extern const CpuKernels kKernels;
-constexpr CpuKernels kKernels = {
-    .matmul_direct = matmul_direct,
-    .matmul_panel = matmul_panel,
-    .code_rows = code_rows,
-    .matmul_packed = matmul_packed,
-    .attention = attention,
-    .join_segments = join_segments,
-    .rms_norm = rms_norm,
-    .rope = rope,
-    .read_row = read_row,
-    .write_row = write_row,
-    .gated_activation = gated_activation,
-    .add = add,
-    .softcap = softcap,
-};
+extern const CpuKernels kTiledKernels;
+constexpr CpuKernels kKernels = table(false);
+constexpr CpuKernels kTiledKernels = table(true);
 
 }  // namespace sluice::kernels::SLUICE_ISA
