@@ -25,6 +25,15 @@ constexpr std::string_view kModelHelp =
     "of\n"
     "a model in the cache: ORG/MODEL[@REVISION][:GGUF], as 'sluice pull' takes it.";
 
+constexpr std::string_view kBenchHelp =
+    "WHAT is one of\n"
+    "  roofline        this machine's limits: memory reads and every arithmetic unit\n"
+    "  model MODEL     the decoder alone: prefill, and decode at several depths and batches (also without the word)\n"
+    "  serve MODEL     a server under load: TTFT, TPOT and ITL percentiles, tokens/s, goodput; --url for one that "
+    "runs\n"
+    "  startup MODEL   from process start to the first token, and the memory taken\n"
+    "  compare MODEL   a plain deployment, then each optimisation added in turn";
+
 const std::vector<Command> kCommands = {
     {"serve", "MODEL", "serve a model over HTTP with OpenAI's API", kModelHelp, 1, 1, run_serve},
     {"pull", "NAME", "download a model from a hub into the model cache, where every command finds it by its name",
@@ -39,8 +48,8 @@ const std::vector<Command> kCommands = {
      kModelHelp, 1, 2, run_generate},
     {"inspect", "MODEL", "show what a model is and the memory it would take, without loading it", kModelHelp, 1, 1,
      run_inspect},
-    {"bench", "MODEL", "measure prefill and decode beside this machine's memory bandwidth", kModelHelp, 1, 1,
-     run_bench},
+    {"bench", "[WHAT] [MODEL]", "measure the machine, a model, a server; every figure beside its floor", kBenchHelp, 1,
+     2, run_bench},
     {"tokenize", "PATH", "read a JSON array of texts on standard input, write a JSON array of id arrays",
      "PATH is a tokenizer file, a model directory, a GGUF file or the name of a model in the cache. Plain text only, "
      "unless --special; --decode is the "

@@ -6,10 +6,11 @@ list(FILTER program_sources EXCLUDE REGEX "(_test|/main)\\.cc$")
 list(FILTER program_tests INCLUDE REGEX "_test\\.cc$")
 
 if(SLUICE_SERVER)
-  list(APPEND program_sources cli/yaml_cpp/yaml.cc cli/http_server/serve.cc cli/hub/pull.cc cli/hub/pull_display.cc)
+  file(GLOB server_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cli/http_server/*.cc)
+  list(APPEND program_sources cli/yaml_cpp/yaml.cc cli/hub/pull.cc cli/hub/pull_display.cc ${server_sources})
   set(program_libraries local adapters server yaml-cpp)
 else()
-  list(APPEND program_sources cli/no_yaml/yaml.cc cli/no_server/serve.cc cli/no_hub/pull.cc)
+  list(APPEND program_sources cli/no_yaml/yaml.cc cli/no_server/bench.cc cli/no_server/serve.cc cli/no_hub/pull.cc)
   set(program_libraries local)
 endif()
 

@@ -69,7 +69,17 @@ struct Settings {
   // Measuring.
   std::vector<std::string> prompt_tokens;
   std::vector<std::string> batch;
+  std::vector<std::string> depth;
   int64_t repeat = 3;
+  std::string url;
+  int64_t requests = 64;
+  int64_t streams = 16;
+  double rate = 0;
+  int64_t shared_tokens = 0;
+  int64_t answer_tokens = 128;
+  double slo_ttft_ms = 0;
+  double slo_tpot_ms = 0;
+  std::string chart;
   // Output.
   bool json = false;
   bool special = false;

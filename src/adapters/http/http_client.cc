@@ -160,11 +160,16 @@ class CurlClient final : public HttpClient {
     if (t.secrets) {
       for (const std::string& header : t.request.secret_headers) list = curl_slist_append(list, header.c_str());
     }
+    if (t.request.body) {
+      list = curl_slist_append(list, "Expect:");  // no question first: the body follows at once
+      curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(t.request.body->size()));
+      curl_easy_setopt(easy, CURLOPT_POSTFIELDS, t.request.body->c_str());
+    }
     t.headers.reset(list);
     curl_easy_setopt(easy, CURLOPT_URL, t.url.c_str());
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, user_agent_.c_str());
-    curl_easy_setopt(easy, CURLOPT_NOBODY, t.request.head ? 1L : 0L);
+    if (t.request.head) curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_UNRESTRICTED_AUTH, 0L);

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,10 +20,11 @@ namespace sluice::adapters {
 struct HttpRequest {
   std::string url;
   bool head = false;                        // HEAD instead of GET
+  std::optional<std::string> body = {};     // POST it instead
   std::vector<std::string> headers;         // "Name: value"
   std::vector<std::string> secret_headers;  // sent to the url's origin only; never part of a message
   int64_t connect_timeout_ms = 20'000;
-  int64_t stall_timeout_ms = 30'000;  // ends when less than 1 KiB/s comes for that long
+  int64_t stall_timeout_ms = 30'000;  // ends when less than 1 KiB/s comes for that long; 0: never
 };
 
 using HttpHeaders = std::map<std::string, std::string>;  // names in lower case; the last of equal names
