@@ -11,6 +11,7 @@
 #include "base/strings.h"
 #include "cli/bench.h"
 #include "kernels/machine_limits.h"
+#include "tensor/packed_matrix.h"
 
 namespace sluice::cli {
 namespace {
@@ -49,7 +50,7 @@ class DecoderBench {
   // Seconds of one step: `rows` new tokens for each of `sequences`, after `context` tokens.
   Result<double> step(int sequences, int rows, int context) {
     std::vector<model::TokenId> tokens;
-    std::vector<int32_t> positions, logits_rows;
+    std::vector<int32_t> positions, lengths, logits_rows;
     std::vector<model::SequenceRows> slices;
     for (int s = 0; s < sequences; ++s) {
       slices.push_back({.first_row = static_cast<int>(tokens.size()),
@@ -59,12 +60,17 @@ class DecoderBench {
       for (int r = 0; r < rows; ++r) {
         tokens.push_back(static_cast<model::TokenId>(philox4x32(1, draws_++)[0] % vocab_));
         positions.push_back(context + r);
+        lengths.push_back(context + rows);
       }
       logits_rows.push_back(static_cast<int32_t>(tokens.size()) - 1);
     }
     const Time::time_point start = Time::now();
-    const auto output =
-        decoder_.run({.tokens = tokens, .positions = positions, .sequences = slices, .logits_rows = logits_rows});
+    const auto output = decoder_.run({.tokens = tokens,
+                                      .positions = positions,
+                                      .rope_lengths = lengths,
+                                      .sequences = slices,
+                                      .window_sequences = {},
+                                      .logits_rows = logits_rows});
     if (!output.ok()) return output.error();
     return seconds_since(start);
   }
@@ -80,24 +86,25 @@ class DecoderBench {
 // What a step costs at least.
 class Floor {
  public:
-  Floor(const model::Decoder& decoder, DType kv_dtype, const std::vector<kernels::MachineLimit>& limits)
-      : bandwidth_(kernels::best_limit(limits, "read")) {
+  Floor(const model::Decoder& decoder, const std::vector<kernels::MachineLimit>& limits)
+      : bandwidth_(kernels::best_limit(limits, "read")), cache_(decoder.cache_layout()) {
     const model::DecoderSpec& spec = decoder.spec();
     const model::DecoderWeights& weights = decoder.weights();
     // Every weight but the embedding table, of which a step reads a row a token.
     const size_t table = weights.head.data == weights.embedding.data ? 0 : weights.embedding.bytes();
     weight_bytes_ = static_cast<double>(weights.mapped_bytes + weights.owned_bytes - table);
-    kv_token_bytes_ = static_cast<double>(model::kv_bytes_per_token(spec, kv_dtype));
     const double hidden = spec.hidden_size, q = double{1} * spec.heads * spec.head_dim,
                  kv = double{1} * spec.kv_heads * spec.head_dim;
     row_operations_ = 2 * spec.layers * (hidden * (q + 2 * kv) + q * hidden + 3 * hidden * spec.intermediate_size);
     head_operations_ = 2 * hidden * spec.vocab_size;
     token_operations_ = 4 * q * spec.layers;
     // The fastest unit that could do the products of such weights.
-    const DType dtype = weights.layers.front().down.dtype;
+    const Tensor& down = weights.layers.front().down;
+    const int packed_bits = down.dtype == DType::kPacked ? packed_view(down).format.bits : 0;
     peak_ = kernels::best_limit(limits, "fp32");
-    if (dtype == DType::kBF16) peak_ = std::max(peak_, kernels::best_limit(limits, "bf16"));
-    if (is_quantized(dtype)) peak_ = std::max(peak_, kernels::best_limit(limits, "int8"));
+    if (down.dtype == DType::kBF16 || packed_bits == 16) peak_ = std::max(peak_, kernels::best_limit(limits, "bf16"));
+    if (is_quantized(down.dtype) || packed_bits == 8 || packed_bits == 4)
+      peak_ = std::max(peak_, kernels::best_limit(limits, "int8"));
   }
 
   double bandwidth() const { return bandwidth_; }
@@ -105,7 +112,9 @@ class Floor {
   double weight_bytes() const { return weight_bytes_; }
 
   double read_s(int sequences, int context) const {
-    return (weight_bytes_ + kv_token_bytes_ * sequences * context) / bandwidth_;
+    const double kv_bytes = static_cast<double>(cache_.block_bytes) * context +
+                            static_cast<double>(cache_.window_block_bytes) * std::min(context, cache_.window_tokens);
+    return (weight_bytes_ + sequences * kv_bytes / cache_.block_tokens) / bandwidth_;
   }
   double compute_s(int sequences, int rows, int context) const {
     const double seen = context + (rows + 1) / 2.0;  // tokens a row attends to, on average
@@ -113,7 +122,8 @@ class Floor {
   }
 
  private:
-  double bandwidth_, peak_ = 0, weight_bytes_ = 0, kv_token_bytes_ = 0;
+  double bandwidth_, peak_ = 0, weight_bytes_ = 0;
+  model::CacheLayout cache_;
   double row_operations_ = 0, head_operations_ = 0, token_operations_ = 0;
 };
 
@@ -213,7 +223,8 @@ Result<int> bench_model(const CommandLine& line) {
   const int block_tokens = options.load.block_tokens;
   const int blocks_each = (shapes.longest() + block_tokens - 1) / block_tokens;
   const int blocks = blocks_each * shapes.most();
-  const size_t needed = decoder->cache_layout().block_bytes * static_cast<size_t>(blocks) +
+  const model::CacheLayout cache = decoder->cache_layout();
+  const size_t needed = (cache.block_bytes + cache.window_block_bytes) * static_cast<size_t>(blocks) +
                         model::activation_bytes(description.spec, shapes.rows_max(), shapes.most());
   if (needed > model::available_memory()) {
     return Error{ErrorCode::kResourceExhausted,
@@ -223,7 +234,7 @@ Result<int> bench_model(const CommandLine& line) {
                  {}};
   }
   SLUICE_RETURN_IF_ERROR(decoder->reserve(blocks, shapes.rows_max(), shapes.most()));
-  const Floor floor(*decoder, model::resolve_kv_dtype(description, options.load), limits);
+  const Floor floor(*decoder, limits);
 
   Json head = report_head("model");
   head.update(Json{{"model", files->name},

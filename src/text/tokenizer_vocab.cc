@@ -8,10 +8,12 @@
 namespace sluice::text {
 namespace {
 
+__extension__ using Uint128 = unsigned __int128;
+
 constexpr size_t kArenaMax = 0xFFFFFFF0u;
 
 uint64_t mix(uint64_t a, uint64_t b) {
-  const auto product = static_cast<unsigned __int128>(a) * b;
+  const auto product = static_cast<Uint128>(a) * b;
   return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
 }
 

@@ -62,7 +62,10 @@ Result<int> bench_startup(const CommandLine& line) {
   uint64_t anonymous = 0, resident = 0;
   for (int64_t i = 0; i < settings.repeat; ++i) {
     SLUICE_TRY(const auto server, ServedProcess::start(model, settings));
-    const Load one{.url = server->url(), .requests = 1, .streams = 1, .prompt_tokens = 16, .max_tokens = 1};
+    Load one;
+    one.url = server->url();
+    one.requests = one.streams = one.max_tokens = 1;
+    one.prompt_tokens = 16;
     SLUICE_TRY(const LoadOutcome outcome, run_load(one, {}, {}));
     if (!outcome.answers.front().error.empty())
       return Error{ErrorCode::kUnavailable, outcome.answers.front().error, {}, {}};
