@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes a model of a real shape with random bf16 weights: enough for speed, of no other use.
 
-    bench/make_model.py llama-3.2-1b OUT     (needs numpy; also glm-4-9b, llama-3.1-8b)
+    bench/make_model.py llama-3.2-1b OUT     (needs numpy; also qwen3-0.6b, llama-3.1-8b, glm-4-9b)
 
 OUT is a Hugging Face directory; the tokenizer is copied from the bundled model, whose ids fit every vocabulary here.
 """
@@ -21,6 +21,10 @@ SHAPES = {
                               "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 64, "tie_word_embeddings": True},
     "llama-3.1-8b": LLAMA3 | {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
                               "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128, "tie_word_embeddings": False},
+    "qwen3-0.6b": {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "vocab_size": 151936, "rms_norm_eps": 1e-6,
+                   "rope_theta": 1000000.0, "max_position_embeddings": 40960, "hidden_act": "silu", "hidden_size": 1024,
+                   "intermediate_size": 3072, "num_hidden_layers": 28, "num_attention_heads": 16,
+                   "num_key_value_heads": 8, "head_dim": 128, "tie_word_embeddings": True},
     "glm-4-9b": {"architectures": ["Glm4ForCausalLM"], "model_type": "glm4", "vocab_size": 151552, "rms_norm_eps": 1e-5,
                  "rope_theta": 10000.0, "partial_rotary_factor": 0.5, "max_position_embeddings": 32768, "hidden_act": "silu",
                  "hidden_size": 4096, "intermediate_size": 13696, "num_hidden_layers": 40, "num_attention_heads": 32,
@@ -45,6 +49,9 @@ def tensors(config: dict):
             yield f"{at}self_attn.{name}_proj.weight", (rows, hidden)
             if config.get("attention_bias"):
                 yield f"{at}self_attn.{name}_proj.bias", (rows,)
+        if config["model_type"] == "qwen3":
+            for name in ("q", "k"):
+                yield f"{at}self_attn.{name}_norm.weight", (config["head_dim"],)
         yield f"{at}self_attn.o_proj.weight", (hidden, q)
         if glm:
             yield f"{at}mlp.gate_up_proj.weight", (2 * middle, hidden)
