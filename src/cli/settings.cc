@@ -26,7 +26,7 @@ std::vector<std::string_view> parser_names(std::vector<std::string_view> dialect
 std::vector<Knob> make_knobs() {
   return {
       {"served-model-name", &S::served_model_name, "NAME[,NAME]",
-       "names clients may use for the model (default: its directory's name)", kServe},
+       "names clients may use for the model (default: its directory's name)", " serve bench "},
       {"dtype",
        &S::dtype,
        "TYPE",
@@ -84,7 +84,7 @@ std::vector<Knob> make_knobs() {
        &S::api_key,
        "KEY[,KEY]",
        "accept only requests that carry one of these keys",
-       kServe,
+       " serve bench ",
        0,
        0,
        {},
