@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <queue>
 
 #include "base/strings.h"
@@ -12,6 +13,7 @@ namespace {
 
 constexpr std::string_view kMetaspace = "\xE2\x96\x81";
 constexpr size_t kShort = 48;  // symbols up to which a plain scan is faster than a heap
+constexpr uint8_t kNoAscii = 255;
 
 struct Alphabet {
   std::array<char32_t, 256> of_byte;
@@ -42,6 +44,11 @@ size_t pair_hash(uint64_t key) {
 }
 
 }  // namespace
+
+uint32_t WordCache::new_owner() {
+  static std::atomic<uint32_t> last = 0;  // 0 owns nothing
+  return ++last;
+}
 
 char32_t byte_alphabet(uint8_t byte) { return alphabet().of_byte[byte]; }
 
@@ -79,7 +86,9 @@ Bpe::Bpe(std::shared_ptr<const Vocabulary> vocabulary, BpeOptions options)
     const bool single = options_.byte_level || b < 128;
     bytes_[b] = single ? lookup_->find(std::string_view(&c, 1)).value_or(-1) : -1;
   }
+  mark_ = lookup_->find(kMetaspace).value_or(-1);
   byte_tokens_ = ByteTokens(*vocabulary_);
+  owner_ = WordCache::new_owner();
   proved_ = std::make_unique<std::atomic<uint8_t>[]>(size);
 }
 
@@ -96,6 +105,7 @@ Result<std::unique_ptr<Bpe>> Bpe::create(std::shared_ptr<const Vocabulary> vocab
     }
     bpe->add_pair(merge);
   }
+  bpe->fill_ascii_pairs();
   bpe->find_safe_borders(merges);
   return bpe;
 }
@@ -130,6 +140,15 @@ const Bpe::Pair* Bpe::find_pair(TokenId left, TokenId right) const {
   }
 }
 
+void Bpe::fill_ascii_pairs() {
+  ascii_pairs_.assign(128 * 128, {kNoMerge, 0});
+  for (size_t i = 0; i < ascii_pairs_.size(); ++i) {
+    const TokenId left = bytes_[i / 128], right = bytes_[i % 128];
+    const Pair* pair = left >= 0 && right >= 0 ? find_pair(left, right) : nullptr;
+    if (pair != nullptr) ascii_pairs_[i] = {pair->rank, pair->result};
+  }
+}
+
 // A piece may be cut where no merge ever joins what meets there, when nothing else crosses the border (fused unknown
 // characters, word prefixes and suffixes, whole-piece tokens).
 void Bpe::find_safe_borders(const std::vector<BpeMerge>& merges) {
@@ -161,14 +180,26 @@ bool Bpe::safe_border(std::string_view piece, size_t at) const {
 }
 
 void Bpe::encode(std::string_view piece, std::vector<TokenId>& out) const {
-  if (!cuts_) return encode_segment(piece, out);
+  WordCache& words = WordCache::of_thread();
+  if (!cuts_) return encode_cached(piece, words, out);
   size_t begin = 0;
   for (size_t at = 1; at < piece.size(); ++at) {
     if (is_continuation(piece[at]) || !safe_border(piece, at)) continue;
-    encode_segment(piece.substr(begin, at - begin), out);
+    encode_cached(piece.substr(begin, at - begin), words, out);
     begin = at;
   }
-  encode_segment(piece.substr(begin), out);
+  encode_cached(piece.substr(begin), words, out);
+}
+
+void Bpe::encode_cached(std::string_view piece, WordCache& words, std::vector<TokenId>& out) const {
+  if (piece.empty()) return;
+  if (piece.size() > WordCache::kPieceMax) return encode_segment(piece, out);
+  const WordCache::Key key = WordCache::key_of(piece, owner_);
+  if (words.find(key, owner_, out)) return;
+  const size_t before = out.size();
+  encode_segment(piece, out);
+  const size_t count = out.size() - before;
+  if (count <= WordCache::kIdsMax) words.keep(key, owner_, out.data() + before, count);
 }
 
 std::optional<TokenId> Bpe::whole(std::string_view piece) const {
@@ -176,7 +207,6 @@ std::optional<TokenId> Bpe::whole(std::string_view piece) const {
 }
 
 void Bpe::encode_segment(std::string_view piece, std::vector<TokenId>& out) const {
-  if (piece.empty()) return;
   const auto known = whole(piece);
   if (!known) return merge(piece, out);
   if (options_.ignore_merges) return out.push_back(*known);
@@ -231,33 +261,53 @@ void Bpe::symbols(std::string_view piece, std::vector<TokenId>& out) const {
   if (unk_pending) out.push_back(*options_.unk);
 }
 
-void Bpe::merge(std::string_view piece, std::vector<TokenId>& out) const {
-  if (options_.byte_level && piece.size() <= kShort) {
-    TokenId ids[kShort];
-    bool known = options_.continuing_subword_prefix.empty() && options_.end_of_word_suffix.empty();
-    for (size_t i = 0; i < piece.size() && known; ++i) known = (ids[i] = bytes_[static_cast<uint8_t>(piece[i])]) >= 0;
-    if (known) return merge_short(ids, piece.size(), out);
+// The ids of a short piece whose characters are all ASCII, "▁" or, at the byte level, any bytes; 0 when others are
+// among them. ascii[i] is the character of ids[i], or kNoAscii.
+size_t Bpe::quick_symbols(std::string_view piece, TokenId* ids, uint8_t* ascii) const {
+  if (!options_.continuing_subword_prefix.empty() || !options_.end_of_word_suffix.empty()) return 0;
+  size_t count = 0;
+  for (size_t i = 0; i < piece.size(); ++count) {
+    const auto byte = static_cast<uint8_t>(piece[i]);
+    if (byte < 128 || options_.byte_level) {
+      ids[count] = bytes_[byte];
+      ascii[count] = byte < 128 ? byte : kNoAscii;
+      ++i;
+    } else if (piece.substr(i, kMetaspace.size()) == kMetaspace) {
+      ids[count] = mark_;
+      ascii[count] = kNoAscii;
+      i += kMetaspace.size();
+    } else {
+      return 0;
+    }
+    if (ids[count] < 0) return 0;
   }
-  if (piece.size() <= kShort) {  // the symbols go straight behind the ids made so far, and are merged there
-    const size_t before = out.size();
-    symbols(piece, out);
+  return count;
+}
+
+void Bpe::merge(std::string_view piece, std::vector<TokenId>& out) const {
+  if (piece.size() <= kShort) {
     TokenId ids[kShort];
-    const size_t count = out.size() - before;
+    uint8_t ascii[kShort];
+    size_t count = quick_symbols(piece, ids, ascii);
+    if (count > 0) return merge_short(ids, ascii, count, out);
+    const size_t before = out.size();  // the symbols go straight behind the ids made so far, and are merged there
+    symbols(piece, out);
+    count = out.size() - before;
     if (count <= kShort) {
       std::copy(out.begin() + static_cast<ptrdiff_t>(before), out.end(), ids);
       out.resize(before);
-      return merge_short(ids, count, out);
+      return merge_short(ids, nullptr, count, out);
     }
     out.resize(before);
   }
   std::vector<TokenId> ids;
   ids.reserve(piece.size());
   symbols(piece, ids);
-  if (ids.size() <= kShort) return merge_short(ids.data(), ids.size(), out);
+  if (ids.size() <= kShort) return merge_short(ids.data(), nullptr, ids.size(), out);
   merge_long(ids, out);
 }
 
-void Bpe::merge_short(TokenId* ids, size_t count, std::vector<TokenId>& out) const {
+void Bpe::merge_short(TokenId* ids, const uint8_t* ascii, size_t count, std::vector<TokenId>& out) const {
   uint32_t ranks[kShort];
   TokenId results[kShort];
   const auto rate = [&](size_t i) {
@@ -265,7 +315,15 @@ void Bpe::merge_short(TokenId* ids, size_t count, std::vector<TokenId>& out) con
     ranks[i] = pair != nullptr ? pair->rank : kNoMerge;
     results[i] = pair != nullptr ? pair->result : 0;
   };
-  for (size_t i = 0; i + 1 < count; ++i) rate(i);
+  for (size_t i = 0; i + 1 < count; ++i) {
+    if (ascii != nullptr && (ascii[i] | ascii[i + 1]) < 128) {
+      const Outcome& outcome = ascii_pairs_[size_t{ascii[i]} * 128 + ascii[i + 1]];
+      ranks[i] = outcome.rank;
+      results[i] = outcome.result;
+    } else {
+      rate(i);
+    }
+  }
   while (count > 1) {
     size_t best = 0;
     for (size_t i = 1; i + 1 < count; ++i) best = ranks[i] < ranks[best] ? i : best;

@@ -3,7 +3,7 @@
 // Source of the order: Hugging Face tokenizers, models/bpe; SentencePiece, bpe_model.cc (equal scores: leftmost).
 //
 // Time is O(n log n) in a piece's length. A piece that is itself a token is answered by one look-up, once a first
-// encounter has proved that merging gives that token.
+// encounter has proved that merging gives that token; short pieces are remembered per thread (WordCache).
 
 #include <atomic>
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "text/bpe_words.h"
 #include "text/tokenizer_model.h"
 #include "text/tokenizer_vocab.h"
 
@@ -60,6 +61,10 @@ class Bpe : public TokenModel {
     uint32_t rank = 0;
     TokenId result = 0;
   };
+  struct Outcome {
+    uint32_t rank;
+    TokenId result;
+  };
   struct Symbol {
     TokenId id;
     int32_t previous, next;
@@ -69,25 +74,31 @@ class Bpe : public TokenModel {
   Bpe(std::shared_ptr<const Vocabulary> vocabulary, BpeOptions options);
   void add_pair(const BpeMerge& merge);
   const Pair* find_pair(TokenId left, TokenId right) const;
+  void fill_ascii_pairs();
   void find_safe_borders(const std::vector<BpeMerge>& merges);
   bool safe_border(std::string_view piece, size_t at) const;
   std::optional<TokenId> whole(std::string_view piece) const;
+  void encode_cached(std::string_view piece, WordCache& words, std::vector<TokenId>& out) const;
   void encode_segment(std::string_view piece, std::vector<TokenId>& out) const;
   void merge(std::string_view piece, std::vector<TokenId>& out) const;
   void symbols(std::string_view piece, std::vector<TokenId>& out) const;
-  void merge_short(TokenId* ids, size_t count, std::vector<TokenId>& out) const;
+  size_t quick_symbols(std::string_view piece, TokenId* ids, uint8_t* ascii) const;
+  void merge_short(TokenId* ids, const uint8_t* ascii, size_t count, std::vector<TokenId>& out) const;
   void merge_long(const std::vector<TokenId>& ids, std::vector<TokenId>& out) const;
 
   std::shared_ptr<const Vocabulary> vocabulary_;
   BpeOptions options_;
+  uint32_t owner_ = 0;              // of this tokenizer's entries in the word caches
   Vocabulary spelled_;              // byte-level: raw bytes → id
   const Vocabulary* lookup_;        // spelled_ or *vocabulary_
   std::array<TokenId, 256> bytes_;  // byte-level: id of a byte alone, or -1; else of an ASCII character
+  TokenId mark_ = -1;               // of "▁"
   ByteTokens byte_tokens_;
-  std::vector<Pair> pairs_;   // open addressing, a power of two
-  bool cuts_ = false;         // pieces may be cut before they are merged:
-  bool cut_at_mark_ = false;  // before a "▁" that has none before it, and
-  std::vector<bool> joined_;  // [last byte of the left * 256 + first byte of the right] where false
+  std::vector<Pair> pairs_;           // open addressing, a power of two
+  std::vector<Outcome> ascii_pairs_;  // [left character * 128 + right character], as in pairs_
+  bool cuts_ = false;                 // pieces may be cut before they are merged:
+  bool cut_at_mark_ = false;          // before a "▁" that has none before it, and
+  std::vector<bool> joined_;          // [last byte of the left * 256 + first byte of the right] where false
   // 0: not yet tried; 1: merging the token's text gives the token; 2: it does not.
   std::unique_ptr<std::atomic<uint8_t>[]> proved_;
 };

@@ -9,6 +9,7 @@
 #include "text/tokenizer_json_parts.h"
 #include "text/tokenizer_regex.h"
 #include "text/unicode.h"
+#include "text/unicode_scripts.h"
 
 namespace sluice::text {
 namespace {
@@ -190,6 +191,25 @@ class LengthCutter : public Cutter {
   size_t length_;
 };
 
+// Cuts where the script changes. What has no script goes with what is before it; at the start it is dropped.
+class ScriptCutter : public Cutter {
+ public:
+  ScriptCutter() : Cutter(Behavior::kIsolated, false) {}
+
+ protected:
+  void find(std::string_view text, size_t offset, std::vector<Found>& found) const override {
+    uint8_t last = 0;
+    for (const char *p = text.data(), *end = p + text.size(); p < end;) {
+      const size_t at = offset + static_cast<size_t>(p - text.data());
+      const uint8_t script = script_class(next_code_point(p));
+      if (script == 0 || script == last) continue;
+      if (!found.empty()) found.back().end = at;
+      found.push_back({at, offset + text.size(), true});
+      last = script;
+    }
+  }
+};
+
 // A stage that rewrites every piece: rewrite() appends the new text of one piece.
 class Rewriter : public Stage {
  public:
@@ -362,6 +382,8 @@ Result<void> PreTokenizer::add(const Json& json, int depth) {
   } else if (type == "CharDelimiterSplit") {
     SLUICE_TRY(const char32_t delimiter, json_character(json, "delimiter", U' '));
     push(std::make_unique<CharacterCutter>(0, delimiter, Behavior::kRemoved));
+  } else if (type == "UnicodeScripts") {
+    push(std::make_unique<ScriptCutter>());
   } else if (type == "FixedLength") {
     SLUICE_TRY(const int64_t length, json_int(json, "length", 5));
     if (length < 1) return corrupt_data("pre_tokenizer FixedLength: \"length\" must be at least 1");

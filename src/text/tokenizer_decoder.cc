@@ -1,5 +1,7 @@
 #include "text/tokenizer_decoder.h"
 
+#include <algorithm>
+
 #include "base/json.h"
 #include "base/strings.h"
 #include "text/bpe.h"
@@ -15,6 +17,19 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
   if (from.empty()) return;
   for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
     text.replace(at, from.size(), to);
+}
+
+// As Rust's str::replace: an empty `from` stands before, between and behind all characters.
+void replace_rust(std::string& text, std::string_view from, std::string_view to) {
+  if (!from.empty()) return replace_all(text, from, to);
+  std::string out(to);
+  for (size_t i = 0; i < text.size();) {
+    const size_t length = std::min(utf8_length(text[i]), text.size() - i);
+    out.append(text, i, length);
+    out += to;
+    i += length;
+  }
+  text = std::move(out);
 }
 
 void clean_up(std::string& text) {
@@ -94,6 +109,13 @@ void Decoder::apply_one(const Step& step, std::string& token, bool first, bool l
     case Kind::kBpe:
       replace_all(token, step.text, last ? "" : " ");
       break;
+    case Kind::kCtc:
+      replace_all(token, step.text, "");
+      if (step.flag) {
+        clean_up(token);
+        replace_rust(token, step.delimiter, " ");
+      }
+      break;
     case Kind::kFuse:
       break;
   }
@@ -106,9 +128,11 @@ void Decoder::apply(const Step& step, std::vector<std::string>& tokens, Place pl
     tokens = {std::move(all)};
     return;
   }
+  if (step.kind == Kind::kCtc) tokens.erase(std::unique(tokens.begin(), tokens.end()), tokens.end());
   for (size_t i = 0; i < tokens.size(); ++i) {
     apply_one(step, tokens[i], i == 0 && place != Place::kInside, i + 1 == tokens.size() && place == Place::kWhole);
   }
+  if (step.kind == Kind::kCtc) std::erase(tokens, std::string());
 }
 
 void Decoder::run(std::vector<std::string>& tokens, Place place) const {
@@ -179,6 +203,7 @@ void Decoder::settle() {
         last_differs_ = true;
         [[fallthrough]];
       case Kind::kWordPiece:
+      case Kind::kCtc:
         per_token_ = false;
         break;
     }
@@ -257,6 +282,11 @@ Result<void> Decoder::add(const Json& json, int depth) {
   } else if (type == "BPEDecoder") {
     SLUICE_TRY(std::string suffix, json_string(json, "suffix", "</w>"));
     steps_.push_back({Kind::kBpe, std::move(suffix), {}});
+  } else if (type == "CTC") {
+    SLUICE_TRY(std::string padding, json_string(json, "pad_token", "<pad>"));
+    SLUICE_TRY(std::string delimiter, json_string(json, "word_delimiter_token", "|"));
+    SLUICE_TRY(const bool clean, json_bool(json, "cleanup", true));
+    steps_.push_back({Kind::kCtc, std::move(padding), {}, 0, 0, clean, std::move(delimiter)});
   } else {
     return unimplemented(cat("tokenizer.json: the decoder \"", type, "\" is not known"));
   }

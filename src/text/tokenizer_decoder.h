@@ -31,9 +31,9 @@ class Decoder {
   std::string decode_before_more(std::vector<std::string> tokens) const;
   bool last_differs() const { return last_differs_; }  // BPEDecoder: the last token's suffix is no space
 
-  // For decoders that treat each token alone but for spaces stripped at the start (all but WordPiece, BPEDecoder and
-  // odd chains): decode(tokens) is the joined token_bytes() of each, without `leading_strip` characters `strip_text`
-  // at the start.
+  // For decoders that treat each token alone but for spaces stripped at the start (all but WordPiece, BPEDecoder,
+  // CTC and odd chains): decode(tokens) is the joined token_bytes() of each, without `leading_strip` characters
+  // `strip_text` at the start.
   bool per_token() const { return per_token_; }
   int leading_strip() const { return leading_strip_; }
   const std::string& strip_text() const { return strip_text_; }
@@ -46,13 +46,14 @@ class Decoder {
 
  private:
   enum class Place : uint8_t { kWhole, kBeginning, kInside };  // what of a text the tokens are
-  enum class Kind : uint8_t { kByteLevel, kReplace, kByteFallback, kFuse, kStrip, kMetaspace, kWordPiece, kBpe };
+  enum class Kind : uint8_t { kByteLevel, kReplace, kByteFallback, kFuse, kStrip, kMetaspace, kWordPiece, kBpe, kCtc };
   struct Step {
     Kind kind;
-    std::string text;            // replacement, mark, prefix or suffix
+    std::string text;            // replacement, mark, prefix, suffix or padding
     std::optional<Regex> regex;  // kReplace
     size_t start = 0, stop = 0;  // kStrip
-    bool flag = false;           // kMetaspace: drops the first token's marks; kWordPiece: cleans up
+    bool flag = false;           // kMetaspace: drops the first token's marks; kWordPiece, kCtc: cleans up
+    std::string delimiter = {};  // kCtc: stands between words
   };
 
   Result<void> add(const Json& json, int depth);

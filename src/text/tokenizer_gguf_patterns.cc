@@ -50,6 +50,35 @@ const std::string kKimi =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
     R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*)"
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+// DeepSeek's words with every line end by itself.
+const std::string kSparkWords =
+    R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+|[\r\n]|)"
+    R"(\s+(?!\S)|\s+)";
+const std::string kExaoneMoe =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}|)"
+    R"( ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+)";
+const std::string kMiniCpm5 =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}+| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|)"
+    R"(\s+(?!\S)|\s+)";
+// Turkish: apostrophes stay with what follows them.
+const std::string kUfakZeka = R"([^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+// Hangul; wide punctuation; Bopomofo; ideographs and kana: then o200k's words with single digits.
+const std::string kYoutuScripts =
+    R"([\x{AC00}-\x{D7A3}\x{3131}-\x{318E}]+|)"
+    R"([\x{FF01}\x{2026}\x{201C}\x{201D}\x{2018}\x{2019}\x{2014}\x{FF1A}\x{FF1B}\x{FF0C}\x{3001}-\x{303F})"
+    R"(\x{FE30}-\x{FE4F}]+|)"
+    R"([\x{3105}-\x{312F}]+|[\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF}]+)";
+const std::string kYoutuWords =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+    R"(\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+// AFMoE: numbers in threes counted from their end; Asian scripts; DeepSeek's words.
+const std::string kAfmoeDigits = R"(\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N})))";
+const std::string kAfmoeScripts =
+    R"([\x{4E00}-\x{9FFF}\x{3400}-\x{4DBF}\x{F900}-\x{FAFF}\x{3040}-\x{309F}\x{30A0}-\x{30FF}\x{FF65}-\x{FF9F})"
+    R"(\x{2F00}-\x{2FDF}\x{E40}-\x{E7F}\x{E80}-\x{EFF}\x{1780}-\x{17FF}\x{1000}-\x{109F}\x{AA60}-\x{AA7F})"
+    R"(\x{A9E0}-\x{A9FF}\x{AC00}-\x{D7AF}\x{1100}-\x{11FF}]+)";
+const std::string kLines = R"([^\n]+|[\n]+)";
 
 std::map<std::string_view, PreRule> make_rules() {
   std::map<std::string_view, PreRule> rules;
@@ -86,7 +115,20 @@ std::map<std::string_view, PreRule> make_rules() {
   add({"superbpe"}, {{R"(\p{N}+)", R"((?=(\d{3})+(?!\d)))"}});
   add({"tiny_aya", "cohere2moe"}, {{R"(\d{1,3}(?=(?:\d{3})*\b))", kO200k}});
   add({"kimi-k2"}, {{kKimi}});
-  add({"gemma4"}, {{R"([^\n]+|[\n]+)"}, false, true, false, true});
+  add({"gemma4"}, {{kLines}, false, true, false, true});
+  add({"granite-embed-multi-311m", "sarvam-moe"}, {{kLines}, false, false, false, true});
+  add({"granite-embed-multi-97m"}, {{kO200k}, true});
+  add({"minicpm5"}, {{R"(\p{N}{1,3})", kMiniCpm5}, true});
+  add({"spark2_5"}, {{R"(\p{N}{1,3})", kCjkKana, kSparkWords, R"(\p{N})"}});
+  add({"youtu"}, {{kYoutuScripts, kYoutuWords}, true});
+  add({"chameleon"}, {{"<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", "([\\t\\n]|    |  )", R"(\p{N})",
+                       R"([\p{P}!-/:-@\[-`{-~])", kGpt2},
+                      false,
+                      true});
+  add({"exaone-moe"}, {{kExaoneMoe}});
+  add({"ufakzeka"}, {{kUfakZeka}});
+  add({"afmoe"}, {{kAfmoeDigits, kAfmoeScripts, kDeepSeekWords}});
+  add({"laguna"}, {{kLines, kQwen2}});
   return rules;
 }
 

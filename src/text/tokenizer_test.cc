@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <random>
+#include <thread>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -221,6 +222,39 @@ TEST(TokenizerText, TokenBytesJoinToTheText) {
       for (TokenId id : ids) joined += tokenizer->token_bytes(id);
       const std::string whole = tokenizer->decode(ids);
       EXPECT_TRUE(joined == whole || joined == " " + whole) << name << ": " << text;
+    }
+  }
+}
+
+// Tokenizers that share a thread, and threads that share a tokenizer, do not meet in the words they remember.
+TEST(TokenizerText, RememberedWordsAreTheTokenizersOwn) {
+  std::vector<std::unique_ptr<Tokenizer>> tokenizers;
+  for (const std::string& name : golden_names()) tokenizers.push_back(load(golden(name + ".json")));
+  const Json texts = read_json(golden("strings.json"));
+  const auto encode_all = [&](size_t first) {
+    std::vector<std::vector<Ids>> made(tokenizers.size());
+    for (const Json& text : texts) {
+      for (size_t i = 0; i < tokenizers.size(); ++i) {
+        const size_t at = (first + i) % tokenizers.size();
+        made[at].push_back(tokenizers[at]->encode(text.get<std::string>(), {.add_special = false}));
+      }
+    }
+    return made;
+  };
+  std::vector<std::vector<std::vector<Ids>>> made(4);
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < made.size(); ++i) {
+    threads.emplace_back([&, i] {
+      for (int round = 0; round < 2; ++round) made[i] = encode_all(i * 5);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const std::vector<std::string> names = golden_names();
+  for (size_t i = 0; i < names.size(); ++i) {
+    const Json expected = read_json(golden(names[i] + ".expected.json"));
+    for (size_t j = 0; j < texts.size(); ++j) {
+      for (const auto& thread : made)
+        EXPECT_EQ(thread[i][j], expected[j][0].get<Ids>()) << names[i] << ": " << texts[j];
     }
   }
 }

@@ -170,7 +170,8 @@ def variants():
             patches.append(("pre_tokenizer", P.Sequence([P.WhitespaceSplit(), P.Metaspace("▁", scheme, cut)])))
         patches.append(("decoder", D.Metaspace("▁", scheme)))
     for pre in (P.Whitespace(), P.WhitespaceSplit(), P.BertPreTokenizer(), P.Digits(True), P.Digits(False), P.CharDelimiterSplit("e"),
-                P.ByteLevel(True), P.ByteLevel(False, use_regex=False), P.Split("o", "merged_with_next"), P.FixedLength(3),
+                P.ByteLevel(True), P.ByteLevel(False, use_regex=False), P.Split("o", "merged_with_next"), P.FixedLength(3), P.UnicodeScripts(),
+                P.Sequence([P.UnicodeScripts(), P.Split("o", "isolated")]),
                 P.Sequence([P.Punctuation(), P.Digits(True), P.WhitespaceSplit()])):
         patches.append(("pre_tokenizer", pre))
     for norm in (N.NFC(), N.NFD(), N.NFKC(), N.NFKD(), N.Lowercase(), N.StripAccents(), N.Sequence([N.NFD(), N.StripAccents()]), N.Nmt(),
@@ -178,7 +179,8 @@ def variants():
                  N.Strip(False, True), N.Prepend("▁"), N.Replace("o", "0"), N.Replace(Regex(r"\s{2,}|\d"), "_"), N.Replace(Regex("[aeiou]+"), ""), N.ByteLevel(),
                  N.Sequence([N.Prepend("x"), N.Replace(" ", "▁"), N.Lowercase()])):
         patches.append(("normalizer", norm))
-    for dec in (D.ByteLevel(), D.Fuse(), D.WordPiece("##", True), D.WordPiece("e", False), D.BPEDecoder("e"), D.Strip("a", 1, 0), D.Replace(Regex("[aeiou]"), "*"),
+    for dec in (D.ByteLevel(), D.Fuse(), D.WordPiece("##", True), D.WordPiece("e", False), D.BPEDecoder("e"), D.Strip("a", 1, 0), D.CTC(), D.CTC("o", "e", False), D.CTC("<unk>", "a", True), D.CTC("", "", True),
+                D.Sequence([D.CTC("t", "o", True), D.Fuse()]), D.Replace(Regex("[aeiou]"), "*"),
                 D.Sequence([D.ByteFallback(), D.Fuse(), D.Strip(" ", 1, 0)]), D.Sequence([D.Replace("e", " "), D.Fuse(), D.Strip("t", 2, 0)])):
         patches.append(("decoder", dec))
     for post in (processors.BertProcessing(("</s>", 2), ("<s>", 1)), processors.RobertaProcessing(("</s>", 2), ("<s>", 1)),
@@ -225,6 +227,48 @@ def regexes():
     write("regex.json", {"texts": texts, "short": len(texts[:25]), "rows": rows})
 
 
+# What tokenizer.ggml.pre names in GGUF files: the splits of the tokenizer.json it stands for, as llama.cpp lists them
+# (src/llama-vocab.cpp: the original where it notes one).
+GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+KANA = "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"
+GGUF_PRE = {
+    "gpt-2": [GPT2],
+    "llama-bpe": [LLAMA3],
+    "glm4": [LLAMA3],
+    "qwen2": [QWEN2],
+    "qwen35": [CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"],
+    "gpt-4o": [O200K],
+    "granite-embed-multi-97m": [O200K],
+    "tekken": [O200K.replace(CONTRACTIONS + "?", "").replace("{1,3}", "")],
+    "starcoder": [r"\p{N}", GPT2],
+    "deepseek-v3": [r"\p{N}{1,3}", KANA, DEEPSEEK],
+    "seed-coder": [CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+"],
+    "tiny_aya": [r"\d{1,3}(?=(?:\d{3})*\b)", O200K],
+    "minicpm5": [r"\p{N}{1,3}", LLAMA3.replace("{1,3}", "+")],
+    "spark2_5": [r"\p{N}{1,3}", KANA, DEEPSEEK.replace(r"[\r\n]*|\s*[\r\n]+|", r"|[\r\n]|"), r"\p{N}"],
+    "youtu": ["[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|" + KANA, O200K.replace("{1,3}", "")],
+    "chameleon": ["<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", r"([\t\n]|    |  )", r"\p{N}", r"[\p{P}!-/:-@\[-`{-~]", GPT2],
+    "exaone-moe": [CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+"],
+    "ufakzeka": [QWEN2.replace(CONTRACTIONS + "|", "")],
+    "afmoe": [r"\p{N}{1,3}(?=(?:\p{N}{3})*(?:\P{N}|\z))",
+              "[一-鿿㐀-䶿\uf900-\ufaff぀-ゟ゠-ヿ･-ﾟ⼀-⿟เ-๿຀-໿ក-៿က-႟ꩠ-ꩿꧠ-꧿가-\ud7afᄀ-ᇿ]+", DEEPSEEK],
+    "laguna": [r"[^\n]+|[\n]+", QWEN2],
+    "gemma4": [r"[^\n]+|[\n]+"],
+    "sarvam-moe": [r"[^\n]+|[\n]+"],
+}
+
+
+def gguf_names():
+    texts = STRINGS + ["1 12 123 1234 12345 123456 1234567 ١٢٣٤٥", "<sentinel:12> IMGIMGABCDZ IMGIMGZ a    b  c\td\n\ne",
+                       "Türkiye'nin Ankara'dan it's IT'S", "ㄅㄆㄇ ㄱㄴ 가나、。〿！…“a”：；，﹏︰ ｶﾅ ⼀ ไทย ລາວ ខ្មែរ မြန်မာ ᄀᄁ", "a b c d\u0301 e f/\n// \n/"]
+    rows = []
+    for name, patterns in GGUF_PRE.items():
+        pre = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(p), "isolated") for p in patterns])
+        rows.append([name, [[len(s.encode()) for s, _ in pre.pre_tokenize_str(t)] for t in texts]])
+    write("gguf_pre.json", {"texts": texts, "rows": rows})
+
+
 def main():
     os.makedirs(OUT, exist_ok=True)
     write("strings.json", STRINGS)
@@ -263,6 +307,7 @@ def main():
     save("prefix", tok)
     variants()
     regexes()
+    gguf_names()
     sentencepiece_models()
 
 
