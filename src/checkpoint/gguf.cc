@@ -13,31 +13,6 @@ namespace {
 constexpr uint64_t kDimensionsMax = 4;  // GGML_MAX_DIMS
 constexpr uint64_t kDefaultAlignment = 32;
 
-// 0 for types whose values have no fixed size.
-uint64_t fixed_bytes(GgufType type) {
-  switch (type) {
-    case GgufType::kU8:
-    case GgufType::kI8:
-    case GgufType::kBool:
-      return 1;
-    case GgufType::kU16:
-    case GgufType::kI16:
-      return 2;
-    case GgufType::kU32:
-    case GgufType::kI32:
-    case GgufType::kF32:
-      return 4;
-    case GgufType::kU64:
-    case GgufType::kI64:
-    case GgufType::kF64:
-      return 8;
-    case GgufType::kString:
-    case GgufType::kArray:
-      return 0;
-  }
-  return 0;
-}
-
 // Tensor data as the file describes it, before its place is checked.
 struct PlacedTensor {
   WeightEntry entry;
@@ -154,7 +129,7 @@ class GgufReader {
     } else if (value.type == GgufType::kString) {
       SLUICE_TRY(value.bytes, string(what));
     } else {
-      const uint64_t size = fixed_bytes(value.type);
+      const uint64_t size = gguf_type_bytes(value.type);
       if (left() < size) return cut_short(what);
       value.bytes = bytes_.subspan(at_, size);
       at_ += size;
@@ -172,7 +147,7 @@ class GgufReader {
     if (!is_type(type)) return wrong(cat(what, " is an array of the unknown type ", type));
     SLUICE_TRY(const uint64_t count, number<uint64_t>(what));
     const auto element_type = static_cast<GgufType>(type);
-    const uint64_t size = fixed_bytes(element_type);
+    const uint64_t size = gguf_type_bytes(element_type);
     const uint64_t size_min = size > 0 ? size : element_type == GgufType::kString ? 8 : 12;
     if (count > left() / size_min) return wrong(cat(what, " claims ", count, " elements, more than the file has left"));
     const size_t begin = at_;

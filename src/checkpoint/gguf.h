@@ -1,8 +1,8 @@
 #pragma once
 // GGUF, the file format of ggml: metadata, then tensors. Versions 2 and 3, little-endian.
 // Format: github.com/ggml-org/ggml, docs/gguf.md; limits and checks as ggml/src/gguf.cpp.
-// Tensors of F32 F16 BF16 Q8_0 Q4_0 I8 I32 I64 can be used; any other type is listed, and using the tensor gives an
-// error that names it.
+// Tensors of every type that gguf_types.cc gives a DType can be used; any other is listed, and using the tensor gives
+// an error that names its type.
 
 #include <cstdint>
 #include <memory>
@@ -35,6 +35,8 @@ enum class GgufType : uint32_t {
   kF64 = 12,
 };
 std::string_view gguf_type_name(GgufType type);
+// Bytes of one value; 0 for strings and arrays, which have no fixed size.
+uint64_t gguf_type_bytes(GgufType type);
 
 struct GgufLimits {
   uint64_t keys_max = 65'536;

@@ -50,24 +50,6 @@ std::optional<double> load_number(GgufType type, const std::byte* in) {
   return std::nullopt;
 }
 
-size_t scalar_bytes(GgufType type) {
-  switch (type) {
-    case GgufType::kU8:
-    case GgufType::kI8:
-    case GgufType::kBool:
-      return 1;
-    case GgufType::kU16:
-    case GgufType::kI16:
-      return 2;
-    case GgufType::kU32:
-    case GgufType::kI32:
-    case GgufType::kF32:
-      return 4;
-    default:
-      return 8;
-  }
-}
-
 std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
@@ -93,7 +75,7 @@ template <class Take>
 bool each_scalar(const GgufValue& value, Take take) {
   const GgufType type = value.type == GgufType::kArray ? value.element_type : value.type;
   if (type == GgufType::kString || type == GgufType::kArray) return value.count == 0 && value.type == GgufType::kArray;
-  const size_t step = scalar_bytes(type);
+  const uint64_t step = gguf_type_bytes(type);
   for (uint64_t i = 0; i < value.count; ++i) {
     if (!take(type, value.bytes.data() + i * step)) return false;
   }
@@ -115,6 +97,30 @@ std::string_view gguf_type_name(GgufType type) {
                                          "bool", "string", "array", "u64", "i64", "f64"};
   const auto index = static_cast<size_t>(type);
   return index < std::size(kNames) ? kNames[index] : "unknown";
+}
+
+uint64_t gguf_type_bytes(GgufType type) {
+  switch (type) {
+    case GgufType::kU8:
+    case GgufType::kI8:
+    case GgufType::kBool:
+      return 1;
+    case GgufType::kU16:
+    case GgufType::kI16:
+      return 2;
+    case GgufType::kU32:
+    case GgufType::kI32:
+    case GgufType::kF32:
+      return 4;
+    case GgufType::kU64:
+    case GgufType::kI64:
+    case GgufType::kF64:
+      return 8;
+    case GgufType::kString:
+    case GgufType::kArray:
+      return 0;
+  }
+  return 0;
 }
 
 const GgufValue* GgufMetadata::find(std::string_view key) const {
@@ -225,7 +231,7 @@ Json GgufMetadata::to_json(size_t array_elements_max) const {
     } else {
       slot = Json::array();
       each_scalar(value, [&](GgufType type, const std::byte* in) {
-        slot.push_back(element_to_json(type, {in, scalar_bytes(type)}));
+        slot.push_back(element_to_json(type, {in, gguf_type_bytes(type)}));
         return true;
       });
     }

@@ -49,4 +49,11 @@ const GgmlType* find_ggml_type(uint32_t id) {
   return nullptr;
 }
 
+const GgmlType& ggml_type_of(DType dtype) {
+  for (const GgmlType& type : kGgmlTypes) {
+    if (type.dtype == dtype) return type;
+  }
+  check_failed(__FILE__, __LINE__, "dtype", "GGUF has no such type");
+}
+
 }  // namespace sluice::checkpoint

@@ -19,5 +19,7 @@ struct GgmlType {
 
 // Null for a number ggml does not know, or has withdrawn.
 const GgmlType* find_ggml_type(uint32_t id);
+// The ggml type that stores `dtype`, which must have one.
+const GgmlType& ggml_type_of(DType dtype);
 
 }  // namespace sluice::checkpoint

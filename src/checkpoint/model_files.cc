@@ -140,6 +140,10 @@ Result<ModelFiles> open_gguf_model(const std::string& path) {
   model.metadata = std::move(gguf.metadata);
   model.weights = std::move(gguf.weights);
   SLUICE_TRY(model.templates, read_gguf_templates(model.metadata));
+  if (model.metadata.contains(kGenerationConfigKey)) {
+    SLUICE_TRY(const std::string_view text, model.metadata.string(kGenerationConfigKey));
+    SLUICE_TRY(model.generation_config, parse_config(text, cat(path, ": ", kGenerationConfigKey)));
+  }
   return model;
 }
 

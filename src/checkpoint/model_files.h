@@ -20,6 +20,11 @@ enum class ModelKind {
   kGguf,         // one file, or the parts of a split one
 };
 
+// Metadata that our own GGUF files carry beside llama.cpp's: the small files of the directory they were made from.
+constexpr std::string_view kConfigKey = "sluice.config";
+constexpr std::string_view kTokenizerConfigKey = "sluice.tokenizer_config";
+constexpr std::string_view kGenerationConfigKey = "sluice.generation_config";
+
 struct NamedTemplate {
   std::string name;  // "default", "tool_use", "rag", …
   std::string source;

@@ -52,7 +52,7 @@ Result<void> WeightMap::verify_unchanged() const {
   for (const WeightFile& file : files_) {
     if (file.mapping != nullptr && !file.mapping->still_intact()) {
       return io_error(
-          cat(file.path, " was changed, replaced or removed after it was loaded; restart to load it again"));
+          cat(file.path, " was changed, replaced or removed while it was being read; start again when it is whole"));
     }
   }
   return {};

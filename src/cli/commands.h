@@ -27,6 +27,7 @@ Result<int> run_chat(const CommandLine& line);
 Result<int> run_generate(const CommandLine& line);
 Result<int> run_inspect(const CommandLine& line);
 Result<int> run_bench(const CommandLine& line);
+Result<int> run_convert(const CommandLine& line);
 Result<int> run_tokenize(const CommandLine& line);
 Result<int> run_render(const CommandLine& line);
 Result<int> run_completion(const CommandLine& line);

@@ -50,6 +50,11 @@ const std::vector<Command> kCommands = {
      run_inspect},
     {"bench", "[WHAT] [MODEL]", "measure the machine, a model, a server; every figure beside its floor", kBenchHelp, 1,
      2, run_bench},
+    {"convert", "MODEL OUT", "write a model as GGUF or as safetensors, in another type if asked",
+     "MODEL is a Hugging Face directory or a .gguf file; models quantised by AWQ, GPTQ, compressed-tensors or FP8 "
+     "tools are decoded. OUT is a file that ends in .gguf, or a directory for config.json, safetensors and tokenizer.json. "
+     "Ctrl-C leaves nothing behind.",
+     2, 2, run_convert},
     {"tokenize", "PATH", "read a JSON array of texts on standard input, write a JSON array of id arrays",
      "PATH is a tokenizer file, a model directory, a GGUF file or the name of a model in the cache. Plain text only, "
      "unless --special; --decode is the "

@@ -15,6 +15,7 @@ namespace {
 using S = Settings;
 constexpr std::string_view kLoads = " serve chat generate inspect bench ";
 constexpr std::string_view kRuns = " serve chat generate bench ";
+constexpr std::string_view kComputes = " serve chat generate bench convert ";
 constexpr std::string_view kServe = " serve ";
 constexpr std::string_view kPull = " pull ";
 
@@ -74,7 +75,7 @@ std::vector<Knob> make_knobs() {
       {"queue-max", &S::queue_max, "N", "requests that may wait; more are answered 429", kServe, 1, 1 << 20},
       {"prefix-cache", &S::prefix_cache, "", "reuse the cache of prompts that begin alike (--no-prefix-cache: do not)",
        kRuns},
-      {"threads", &S::threads, "N", "compute threads (default: the CPUs this process may use)", kRuns, 0, 1024},
+      {"threads", &S::threads, "N", "compute threads (default: the CPUs this process may use)", kComputes, 0, 1024},
       {"cpu-affinity", &S::cpu_affinity, "LIST", "pin compute threads to these CPUs, e.g. 0-3,8", kRuns},
       {"kernels", &S::kernels, "NAME",
        "pin one kernel implementation: ref, tiles, avx2, avx512, avx512vnni, amx (default: the fastest here)", kRuns},
@@ -134,6 +135,24 @@ std::vector<Knob> make_knobs() {
        " bench ", 0, 1e9},
       {"chart", &S::chart, "FILE", "bench compare: also draw the result as SVG", " bench "},
       {"repeat", &S::repeat, "N", "measurements of each figure; the median is printed", " bench ", 1, 100},
+      {"to",
+       &S::to,
+       "KIND",
+       "kind of file to write; auto takes it from OUT's ending",
+       " convert ",
+       0,
+       0,
+       {"auto", "gguf", "safetensors"}},
+      {"type",
+       &S::type,
+       "TYPE",
+       "type of the matrices to write; auto keeps the file's where it can",
+       " convert ",
+       0,
+       0,
+       {"auto", "f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1"}},
+      {"shard-size", &S::shard_size, "BYTES", "write several files, none larger than this (default: one)", " convert "},
+      {"force", &S::force, "", "replace what is there already", " convert "},
       {"json", &S::json, "", "print JSON", " inspect bench generate pull "},
       {"special", &S::special, "", "add bos/eos as the model does, and recognise special tokens in the text",
        " tokenize "},

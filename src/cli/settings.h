@@ -80,6 +80,11 @@ struct Settings {
   double slo_ttft_ms = 0;
   double slo_tpot_ms = 0;
   std::string chart;
+  // Converting.
+  std::string to = "auto";
+  std::string type = "auto";
+  uint64_t shard_size = 0;
+  bool force = false;
   // Output.
   bool json = false;
   bool special = false;

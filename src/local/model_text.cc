@@ -98,6 +98,7 @@ Result<void> load_gguf(const ModelFiles& files, ModelText& made) {
   for (const auto& id : {arrays.eos, arrays.eot, arrays.eom}) {
     if (id) add_id(made.eos, *id, vocab);
   }
+  add_eos(files.generation_config, vocab, made.eos);
   const std::pair<const char*, std::optional<int32_t>> names[] = {
       {"bos_token", arrays.bos}, {"eos_token", arrays.eos}, {"unk_token", arrays.unk}, {"pad_token", arrays.pad}};
   for (const auto& [name, id] : names) {

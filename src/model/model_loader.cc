@@ -65,6 +65,7 @@ Result<std::unique_ptr<Decoder>> load_decoder(std::shared_ptr<const checkpoint::
   const std::shared_ptr<const checkpoint::WeightMap> weights_in_files(files, &files->weights);
   SLUICE_TRY(DecoderWeights weights, load_decoder_weights(*description.architecture, description.spec, description.kind,
                                                           weights_in_files, weight_options, pool, progress));
+  SLUICE_RETURN_IF_ERROR(files->weights.verify_unchanged());  // half of an old file and half of a new one
   cache.save(pool, progress);
   weights.packs = cache.file();
   return Decoder::create(description.spec, std::move(weights),

@@ -1,0 +1,224 @@
+// sluice convert on the golden models and the quantised ones: what it writes is read back, value for value.
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/strings.h"
+#include "checkpoint/testing.h"
+#include "cli/commands.h"
+#include "model/golden_models.h"
+
+namespace sluice::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using checkpoint::test_files::TemporaryDirectory;
+
+const std::string kGolden = std::string(SLUICE_SOURCE_DIR) + "/tests/golden/";
+
+Result<int> convert(const std::string& model, const std::string& out, Settings settings = {}) {
+  settings.threads = 2;
+  return run_convert({.command = "convert", .arguments = {model, out}, .help = false, .settings = std::move(settings)});
+}
+
+Settings with_type(const std::string& type) {
+  Settings settings;
+  settings.type = type;
+  return settings;
+}
+
+std::string bytes_of(const checkpoint::WeightEntry& entry) {
+  return {reinterpret_cast<const char*>(entry.data), entry.bytes};
+}
+
+// Every tensor of `a` is in `b`, byte for byte, and no other.
+void expect_equal_weights(const checkpoint::WeightMap& a, const checkpoint::WeightMap& b) {
+  EXPECT_EQ(a.entries().size(), b.entries().size());
+  for (const checkpoint::WeightEntry& entry : a.entries()) {
+    const checkpoint::WeightEntry* other = b.find(entry.name);
+    ASSERT_NE(other, nullptr) << entry.name;
+    EXPECT_EQ(entry.stored_type, other->stored_type) << entry.name;
+    EXPECT_TRUE(entry.shape == other->shape) << entry.name;
+    EXPECT_TRUE(bytes_of(entry) == bytes_of(*other)) << entry.name;
+  }
+}
+
+// The golden models that have a GGUF.
+std::vector<std::string> families() {
+  std::vector<std::string> all;
+  for (const auto& entry : fs::directory_iterator(kGolden + "models")) {
+    if (fs::exists(entry.path() / "gguf.json") || fs::exists(entry.path() / "model.gguf"))
+      all.push_back(entry.path().filename().string());
+  }
+  std::ranges::sort(all);
+  return all;
+}
+
+class ConvertFamily : public testing::TestWithParam<std::string> {
+ protected:
+  const model::GoldenFiles files_{model::golden_folder(GetParam())};
+};
+
+// The oracle is model.gguf, which the gguf package wrote from the same weights as llama.cpp's converter lays them out.
+TEST_P(ConvertFamily, GgufIsWhatTheGgufPackageWrites) {
+  const TemporaryDirectory directory;
+  const std::string out = directory.file("out.gguf"), golden = files_.gguf();
+  const auto status = convert(files_.safetensors(), out);
+  ASSERT_TRUE(status.ok()) << status.error().message;
+  const auto ours = checkpoint::open_gguf(out), theirs = checkpoint::open_gguf(golden);
+  ASSERT_TRUE(ours.ok()) << ours.error().message;
+  expect_equal_weights(theirs->weights, ours->weights);
+  for (const std::string& key : theirs->metadata.keys()) {
+    const checkpoint::GgufValue *a = theirs->metadata.find(key), *b = ours->metadata.find(key);
+    ASSERT_NE(b, nullptr) << key;
+    EXPECT_EQ(a->type, b->type) << key;
+    EXPECT_TRUE(std::ranges::equal(a->bytes, b->bytes)) << key;
+  }
+}
+
+TEST_P(ConvertFamily, RoundTripsAreExact) {
+  const TemporaryDirectory directory;
+  const std::string model = files_.safetensors();
+  const std::string gguf = directory.file("out.gguf"), back = directory.file("back"),
+                    again = directory.file("again.gguf");
+  ASSERT_TRUE(convert(model, gguf).ok());
+  const auto status = convert(gguf, back);
+  ASSERT_TRUE(status.ok()) << status.error().message;
+  const auto before = checkpoint::open_model(model).value(), after = checkpoint::open_model(back).value();
+  expect_equal_weights(before.weights, after.weights);
+  ASSERT_TRUE(convert(back, again).ok());
+  expect_equal_weights(checkpoint::open_gguf(gguf)->weights, checkpoint::open_gguf(again)->weights);
+  EXPECT_FALSE(fs::exists(back + ".partial"));
+}
+
+// Without the config that our own GGUF files carry: from llama.cpp's keys alone.
+TEST_P(ConvertFamily, DirectoryFromAForeignGgufDescribesTheSameModel) {
+  const TemporaryDirectory directory;
+  const std::string model = files_.safetensors(), back = directory.file("back");
+  const auto status = convert(files_.gguf(), back);
+  ASSERT_TRUE(status.ok()) << status.error().message;
+  const auto before = checkpoint::open_model(model).value(), after = checkpoint::open_model(back).value();
+  expect_equal_weights(before.weights, after.weights);
+  const auto expected = model::describe_model(before).value(), got = model::describe_model(after).value();
+  EXPECT_EQ(expected.architecture, got.architecture);
+  EXPECT_EQ(expected.spec.heads, got.spec.heads);
+  EXPECT_EQ(expected.spec.kv_heads, got.spec.kv_heads);
+  EXPECT_EQ(expected.spec.tied_embeddings, got.spec.tied_embeddings);
+  EXPECT_EQ(expected.spec.norm_epsilon, got.spec.norm_epsilon);
+  EXPECT_EQ(expected.spec.norm_offset, got.spec.norm_offset);
+  EXPECT_EQ(expected.spec.attention_softcap, got.spec.attention_softcap);
+  EXPECT_EQ(expected.spec.final_softcap, got.spec.final_softcap);
+  EXPECT_NEAR(expected.spec.attention_scale, got.spec.attention_scale, 1e-6);
+  for (size_t layer = 0; layer < expected.spec.layer_kinds.size(); ++layer)
+    EXPECT_EQ(expected.spec.layer_kinds[layer].window, got.spec.layer_kinds[layer].window) << layer;
+  ASSERT_EQ(expected.spec.ropes.size(), got.spec.ropes.size());
+  for (size_t r = 0; r < expected.spec.ropes.size(); ++r) {
+    const model::RopeSpec &a = expected.spec.ropes[r], &b = got.spec.ropes[r];
+    EXPECT_EQ(a.interleaved, b.interleaved);
+    EXPECT_NEAR(a.magnitude, b.magnitude, 1e-5);
+    ASSERT_EQ(a.inverse_frequency.size(), b.inverse_frequency.size());
+    for (size_t i = 0; i < a.inverse_frequency.size(); ++i)
+      EXPECT_NEAR(b.inverse_frequency[i] / a.inverse_frequency[i], 1, 1e-5);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, ConvertFamily, testing::ValuesIn(families()),
+                         [](const auto& tested) { return tested.param; });
+
+TEST(Convert, QuantisesMatricesAndLeavesVectors) {
+  for (const std::string type : {"q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "f16", "bf16"}) {
+    const TemporaryDirectory directory;
+    const std::string out = directory.file("out.gguf");
+    const auto status = convert(kGolden + "quantized/gptq4_g32", out, with_type(type));
+    ASSERT_TRUE(status.ok()) << status.error().message;
+    const auto file = checkpoint::open_gguf(out).value();
+    const bool quantised = type.starts_with("q");
+    std::string upper = type;
+    for (char& c : upper) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    EXPECT_EQ(file.weights.find("blk.0.attn_q.weight")->stored_type, upper);
+    EXPECT_EQ(file.weights.find("token_embd.weight")->stored_type, quantised ? "Q8_0" : upper);
+    EXPECT_EQ(file.weights.find("blk.0.attn_norm.weight")->stored_type, "F32");
+    EXPECT_EQ(file.metadata.contains("general.quantization_version"), quantised);
+    const auto files = checkpoint::open_model(out).value();
+    EXPECT_TRUE(model::describe_model(files).ok());
+  }
+}
+
+TEST(Convert, ShardsAreReadBackAsOneModel) {
+  const TemporaryDirectory directory;
+  const std::string model = kGolden + "quantized/fp8_block";
+  Settings settings;
+  settings.shard_size = 100'000;
+  ASSERT_TRUE(convert(model, directory.file("parts"), settings).ok());
+  ASSERT_TRUE(convert(model, directory.file("whole")).ok());
+  EXPECT_TRUE(file_exists(directory.file("parts/model.safetensors.index.json")));
+  const auto parts = checkpoint::open_model(directory.file("parts")).value();
+  EXPECT_GT(parts.weights.files().size(), 2u);
+  expect_equal_weights(checkpoint::open_model(directory.file("whole")).value().weights, parts.weights);
+
+  ASSERT_TRUE(convert(model, directory.file("p.gguf"), settings).ok());
+  ASSERT_TRUE(convert(model, directory.file("w.gguf")).ok());
+  std::string first;
+  for (const auto& each : fs::directory_iterator(directory.path())) {
+    const std::string name = each.path().filename().string();
+    if (name.starts_with("p-00001-of-")) first = each.path().string();
+  }
+  ASSERT_FALSE(first.empty());
+  expect_equal_weights(checkpoint::open_gguf(directory.file("w.gguf"))->weights, checkpoint::open_gguf(first)->weights);
+}
+
+TEST(Convert, ReplacesOnlyWhenAsked) {
+  const TemporaryDirectory directory;
+  const std::string model = kGolden + "quantized/awq_g32", out = directory.file("out.gguf");
+  checkpoint::test_files::write_text(out, "mine");
+  const auto refused = convert(model, out);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().message.find("--force"), std::string::npos);
+  EXPECT_EQ(read_file(out).value(), "mine");
+  Settings settings;
+  settings.force = true;
+  EXPECT_TRUE(convert(model, out, settings).ok());
+  EXPECT_TRUE(checkpoint::open_gguf(out).ok());
+
+  checkpoint::test_files::write_text(directory.file("note.txt"), "mine");
+  EXPECT_FALSE(convert(model, directory.path()).ok());
+  EXPECT_TRUE(convert(model, directory.path(), settings).ok());
+  EXPECT_EQ(read_file(directory.file("note.txt")).value(), "mine");
+  EXPECT_TRUE(checkpoint::open_model(directory.path()).ok());
+}
+
+TEST(Convert, RefusesWhatCannotBeAndLeavesNothingBehind) {
+  const TemporaryDirectory directory;
+  const auto wrong_type = convert(kGolden + "quantized/awq_g32", directory.file("out"), with_type("q8_0"));
+  ASSERT_FALSE(wrong_type.ok());
+  EXPECT_NE(wrong_type.error().message.find("GGUF"), std::string::npos);
+  // A damaged scale, found while writing.
+  const std::string damaged = directory.file("damaged");
+  fs::copy(kGolden + "quantized/ct_int4_g32", damaged);
+  {
+    const auto weights = checkpoint::open_model(damaged).value().weights;
+    std::string bytes = read_file(damaged + "/model.safetensors").value();
+    const std::string name = "\"model.layers.0.mlp.up_proj.weight_scale\"";
+    ASSERT_NE(bytes.find(name), std::string::npos);
+    const size_t header = 8 + *reinterpret_cast<const uint64_t*>(bytes.data());
+    const Json head = parse_json(std::string_view(bytes).substr(8, header - 8)).value();
+    const auto at = head["model.layers.0.mlp.up_proj.weight_scale"]["data_offsets"][0].get<size_t>();
+    bytes[header + at] = '\xC0';
+    bytes[header + at + 1] = '\x7F';
+    checkpoint::test_files::write_text(damaged + "/model.safetensors", bytes);
+  }
+  for (const std::string& out : {directory.file("x.gguf"), directory.file("x")}) {
+    const auto got = convert(damaged, out);
+    ASSERT_FALSE(got.ok());
+    EXPECT_NE(got.error().message.find("up_proj.weight_scale"), std::string::npos) << got.error().message;
+    EXPECT_FALSE(fs::exists(out));
+    EXPECT_FALSE(fs::exists(out + ".partial"));
+  }
+}
+
+}  // namespace
+}  // namespace sluice::cli
