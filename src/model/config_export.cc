@@ -79,7 +79,7 @@ class ConfigWriter {
         spec_(description.spec),
         head_(head),
         architecture_(*description.architecture),
-        prefix_(cat(description.architecture->gguf_name, ".")) {}
+        prefix_(cat(gguf_architecture_of(*description.architecture)->gguf_name, ".")) {}
 
   Result<std::vector<GgufSideTensor>> write() {
     head_.add("general.architecture", std::string_view(prefix_).substr(0, prefix_.size() - 1));
@@ -110,7 +110,7 @@ class ConfigWriter {
       window = std::max(window, kind.window);
       slides.push_back(kind.window > 0 ? 1 : 0);
     }
-    if (window > 0 || reads("sliding_window")) number("attention.sliding_window", window);
+    if (window > 0 || prefix_ == "phi3." || prefix_ == "gemma2.") number("attention.sliding_window", window);
     if (window > 0 && std::ranges::count(slides, 0) > 0)
       head_.add_booleans(prefix_ + "attention.sliding_window_pattern", slides);
   }
@@ -259,9 +259,31 @@ Result<Json> model_config(const checkpoint::ModelFiles& files) {
   return files.config;
 }
 
+const Architecture* gguf_architecture_of(const Architecture& architecture) {
+  if (!architecture.gguf_name.empty()) return &architecture;
+  const auto same = [](const WeightName& a, const WeightName& b) {
+    return a.role == b.role && a.hugging_face == b.hugging_face && a.gguf == b.gguf;
+  };
+  for (const Architecture* each : architectures()) {
+    if (!each->gguf_name.empty() && std::ranges::equal(each->weights, architecture.weights, same)) return each;
+  }
+  return nullptr;
+}
+
+const Architecture& hugging_face_architecture_of(const ModelDescription& description) {
+  const bool slides =
+      std::ranges::any_of(description.spec.layer_kinds, [](const LayerKind& k) { return k.window > 0; });
+  for (const Architecture* each : architectures()) {
+    const bool reads = std::ranges::count(each->settings, "sliding_window", &Setting::key) > 0;
+    if (slides && reads && each->gguf_name.empty() && gguf_architecture_of(*each) == description.architecture)
+      return *each;
+  }
+  return *description.architecture;
+}
+
 Result<std::vector<GgufSideTensor>> add_gguf_config(const Json& config, const ModelDescription& description,
                                                     checkpoint::GgufHead& head) {
-  if (description.architecture->gguf_name.empty())
+  if (gguf_architecture_of(*description.architecture) == nullptr)
     return unimplemented(cat("GGUF has no name for architecture ", description.architecture->name));
   SLUICE_TRY(const Json settings, complete_settings(*description.architecture, config));
   return ConfigWriter(settings, description, head).write();
@@ -270,7 +292,9 @@ Result<std::vector<GgufSideTensor>> add_gguf_config(const Json& config, const Mo
 Result<Json> config_for_directory(const checkpoint::ModelFiles& files, const ModelDescription& description,
                                   std::string_view dtype) {
   SLUICE_TRY(Json config, model_config(files));
-  config["model_type"] = std::string(description.architecture->model_types.front());
+  const Architecture* meant = &hugging_face_architecture_of(description);
+  config["architectures"] = Json::array({std::string(meant->class_names.front())});
+  config["model_type"] = std::string(meant->model_types.front());
   config["dtype"] = std::string(dtype);
   config.erase("partial_rotary_factor");
   const RopeSpec& first = description.spec.ropes.front();

@@ -10,6 +10,13 @@ namespace sluice::model {
 // config.json, or the same words made from GGUF metadata.
 Result<Json> model_config(const checkpoint::ModelFiles& files);
 
+// Whose name and layout a GGUF of this architecture has: its own, or, where GGUF has no name for it, that of the first
+// whose tensors have the same names (a Mistral is a llama). Null when there is none.
+const Architecture* gguf_architecture_of(const Architecture& architecture);
+
+// GGUF calls several families by one name; of those the one that has windows is meant when there are some.
+const Architecture& hugging_face_architecture_of(const ModelDescription& description);
+
 // A small tensor that a GGUF file holds beside the model's own: divisors of the rotary frequencies.
 struct GgufSideTensor {
   std::string name;

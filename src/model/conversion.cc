@@ -233,8 +233,12 @@ struct KindDifference {
 // The same config read as either kind of file tells what the families' converters change.
 Result<KindDifference> kind_difference(const checkpoint::ModelFiles& files, const ModelDescription& description) {
   SLUICE_TRY(const Json config, model_config(files));
-  SLUICE_TRY(const DecoderSpec hugging_face, decoder_spec(*description.architecture, config, FileKind::kHuggingFace));
-  SLUICE_TRY(const DecoderSpec gguf, decoder_spec(*description.architecture, config, FileKind::kGguf));
+  SLUICE_TRY(const DecoderSpec hugging_face,
+             decoder_spec(hugging_face_architecture_of(description), config, FileKind::kHuggingFace));
+  const Architecture* written = gguf_architecture_of(*description.architecture);
+  if (written == nullptr)
+    return unimplemented(cat("GGUF has no name for architecture ", description.architecture->name));
+  SLUICE_TRY(const DecoderSpec gguf, decoder_spec(*written, config, FileKind::kGguf));
   return KindDifference{.permutes = hugging_face.ropes.front().interleaved != gguf.ropes.front().interleaved,
                         .norm_offset = hugging_face.norm_offset - gguf.norm_offset};
 }

@@ -9,7 +9,7 @@ from sluice_process import BINARY, DEMO_MODEL, run
 def test_help_and_version():
     assert run("--help").returncode == 0
     assert run("version").stdout.startswith("sluice ")
-    for command in ("serve", "pull", "chat", "generate", "inspect", "bench", "tokenize", "render", "completion", "man"):
+    for command in ("serve", "pull", "chat", "generate", "inspect", "bench", "convert", "tokenize", "render", "completion", "man"):
         done = run(command, "--help")
         assert done.returncode == 0 and done.stdout.startswith(f"usage: sluice {command}"), done
     done = run("serv")
