@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 
@@ -13,6 +14,7 @@
 #include "base/json.h"
 #include "base/strings.h"
 #include "checkpoint/mapping_guard.h"
+#include "checkpoint/model_reference.h"
 #include "checkpoint/output_file.h"
 #include "cli/commands.h"
 #include "cli/convert_output.h"
@@ -251,7 +253,9 @@ Result<int> run_convert(const CommandLine& line) {
   const std::string& out = line.arguments[1];
   const bool to_gguf = settings.to == "gguf" || (settings.to == "auto" && out.ends_with(".gguf"));
   checkpoint::install_mapping_guard();
-  SLUICE_TRY(const checkpoint::ModelFiles files, checkpoint::open_model(line.arguments[0]));
+  const auto environment = [](const char* variable) -> const char* { return std::getenv(variable); };
+  SLUICE_TRY(const std::string path, checkpoint::find_model(line.arguments[0], environment));
+  SLUICE_TRY(const checkpoint::ModelFiles files, checkpoint::open_model(path));
   SLUICE_TRY(const model::ModelDescription description, model::describe_model(files));
   const model::ConversionTarget target{.kind = to_gguf ? FileKind::kGguf : FileKind::kHuggingFace,
                                        .dtype = dtype_named(settings.type)};

@@ -52,7 +52,8 @@ const std::vector<Command> kCommands = {
      2, run_bench},
     {"convert", "MODEL OUT", "write a model as GGUF or as safetensors, in another type if asked",
      "MODEL is a Hugging Face directory or a .gguf file; models quantised by AWQ, GPTQ, compressed-tensors or FP8 "
-     "tools are decoded. OUT is a file that ends in .gguf, or a directory for config.json, safetensors and tokenizer.json. "
+     "tools are decoded. OUT is a file that ends in .gguf, or a directory for config.json, safetensors and "
+     "tokenizer.json. "
      "Ctrl-C leaves nothing behind.",
      2, 2, run_convert},
     {"tokenize", "PATH", "read a JSON array of texts on standard input, write a JSON array of id arrays",
