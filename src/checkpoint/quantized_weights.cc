@@ -254,7 +254,7 @@ class Assembly {
     for (const std::string& part : used_) out.bytes += weights_.find(part)->bytes;
     out.problem = cat("it is stored as ", out.stored_type, ", which must be decoded");
     matrix_.path = weights_.file_of(matrix_.scales).path;
-    out.packed = std::make_shared<const PackedMatrix>(std::move(matrix_));
+    out.quantized = std::make_shared<const QuantizedMatrix>(std::move(matrix_));
     return out;
   }
 
@@ -274,7 +274,7 @@ class Assembly {
   const WeightMap& weights_;
   const Quantization& quantization_;
   std::string module_;
-  PackedMatrix matrix_;
+  QuantizedMatrix matrix_;
   std::vector<std::string> used_;
 };
 
@@ -325,7 +325,7 @@ bool is_zero_bias(const WeightMap& weights, const WeightEntry& entry) {
   if (!entry.name.ends_with(kBias) || entry.shape.rank() != 1 || !entry.problem.empty()) return false;
   const WeightEntry* weight =
       weights.find(cat(std::string_view(entry.name).substr(0, entry.name.size() - kBias.size()), kWeight));
-  if (weight == nullptr || weight->packed == nullptr) return false;
+  if (weight == nullptr || weight->quantized == nullptr) return false;
   return std::all_of(entry.data, entry.data + entry.bytes, [](std::byte byte) { return byte == std::byte{0}; });
 }
 

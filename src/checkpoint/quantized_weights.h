@@ -5,12 +5,12 @@
 // a plain X.weight, and stay as they are. What serves only quantised activations or caches is dropped: activations are
 // computed in floating point here.
 
-#include "checkpoint/packed_matrix.h"
 #include "checkpoint/quantization.h"
+#include "checkpoint/quantized_matrix.h"
 
 namespace sluice::checkpoint {
 
-// Looks at names, types and shapes alone; values are checked by PackedMatrix::verify. kCorruptData names file and
+// Looks at names, types and shapes alone; values are checked by QuantizedMatrix::verify. kCorruptData names file and
 // tensor, what was expected and what is there.
 Result<WeightMap> gather_quantized(WeightMap weights, const Quantization& quantization);
 

@@ -25,9 +25,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!gathered.ok()) return 0;
   for (const WeightEntry& entry : gathered->entries()) {
     is_zero_bias(*gathered, entry);
-    if (entry.packed == nullptr || !entry.packed->verify().ok()) continue;
-    std::vector<float> row(static_cast<size_t>(entry.packed->columns()));
-    for (const int64_t r : {int64_t{0}, entry.packed->rows() - 1}) entry.packed->dequantize_rows(r, 1, row.data());
+    if (entry.quantized == nullptr || !entry.quantized->verify().ok()) continue;
+    std::vector<float> row(static_cast<size_t>(entry.quantized->columns()));
+    for (const int64_t r : {int64_t{0}, entry.quantized->rows() - 1})
+      entry.quantized->dequantize_rows(r, 1, row.data());
   }
   return 0;
 }

@@ -204,7 +204,7 @@ TEST(QuantizedWeights, GroupIndexOutOfRangeIsNamed) {
   std::string bytes;
   const auto got = gather(tensors, kGptq, bytes);
   ASSERT_TRUE(got.ok());
-  const auto verified = got->find("a.weight")->packed->verify();
+  const auto verified = got->find("a.weight")->quantized->verify();
   ASSERT_FALSE(verified.ok());
   for (const std::string_view part : {"m.safetensors", "a.g_idx", "element 7", "2 groups"})
     EXPECT_NE(verified.error().message.find(part), std::string::npos) << verified.error().message;

@@ -5,7 +5,7 @@
 
 #include "base/strings.h"
 #include "checkpoint/mapping_guard.h"
-#include "checkpoint/packed_matrix.h"
+#include "checkpoint/quantized_matrix.h"
 
 namespace sluice::checkpoint {
 
@@ -59,9 +59,9 @@ Result<void> WeightMap::verify_unchanged() const {
 }
 
 void WeightMap::forget(const WeightEntry& entry) const {
-  if (entry.packed != nullptr) {
-    forget(entry.packed->codes);
-    return forget(entry.packed->scales);
+  if (entry.quantized != nullptr) {
+    forget(entry.quantized->codes);
+    return forget(entry.quantized->scales);
   }
   const WeightFile& file = file_of(entry);
   if (file.mapping != nullptr) file.mapping->forget({entry.data, entry.bytes});

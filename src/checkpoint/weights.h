@@ -32,7 +32,7 @@ struct WeightFile {
   }
 };
 
-struct PackedMatrix;  // packed_matrix.h
+struct QuantizedMatrix;  // quantized_matrix.h
 
 // One tensor as its file describes it.
 struct WeightEntry {
@@ -46,7 +46,7 @@ struct WeightEntry {
   int file = 0;                     // index into WeightMap::files()
   // A matrix quantised by a tool, in several parts (quantized_weights.h); then `dtype` is what to decode it to when
   // nothing else is asked for, `bytes` those of all parts, and tensor() refuses it. Else null.
-  std::shared_ptr<const PackedMatrix> packed = nullptr;
+  std::shared_ptr<const QuantizedMatrix> quantized = nullptr;
 };
 
 class WeightMap {

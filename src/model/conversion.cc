@@ -8,7 +8,7 @@
 
 #include "base/json.h"
 #include "base/strings.h"
-#include "checkpoint/packed_matrix.h"
+#include "checkpoint/quantized_matrix.h"
 #include "checkpoint/quantized_weights.h"
 #include "model/config_export.h"
 #include "model/weight_conversion.h"
@@ -171,7 +171,7 @@ class Planner {
     const WeightEntry& first = *tensor.sources.front().entry;
     SLUICE_TRY(const DType stored, stored_dtype(files_, first));
     if (tensor.shape.rank() < 2) return target_.kind == FileKind::kGguf ? DType::kF32 : vector_type(tensor);
-    bool mixed = first.packed != nullptr;
+    bool mixed = first.quantized != nullptr;
     for (const StoredRows& source : tensor.sources) mixed |= source.entry->dtype != first.dtype;
     if (!target_.dtype) {
       if (is_floating(stored)) return stored;
@@ -265,7 +265,7 @@ Verdict convert_rows(const ConversionTensor& tensor, const WeightEntry& entry, i
   const int64_t columns = columns_of(entry);
   const size_t out_bytes = row_bytes(tensor.dtype, columns);
   const auto from = [&](int64_t r) { return source_row(tensor.order, r, tensor.head_dim); };
-  if (entry.packed == nullptr && entry.dtype == tensor.dtype && tensor.offset == 0) {
+  if (entry.quantized == nullptr && entry.dtype == tensor.dtype && tensor.offset == 0) {
     for (int64_t r = 0; r < count; ++r) {
       const std::byte* row = entry.data + static_cast<size_t>(first + from(r)) * out_bytes;
       if (has_kernels(tensor.dtype) && first_non_finite(tensor.dtype, row, columns) >= 0) return Verdict::kNotFinite;
@@ -274,8 +274,8 @@ Verdict convert_rows(const ConversionTensor& tensor, const WeightEntry& entry, i
     return Verdict::kGood;
   }
   std::vector<float> values(static_cast<size_t>(count * columns));
-  if (entry.packed != nullptr) {
-    entry.packed->dequantize_rows(first, count, values.data());
+  if (entry.quantized != nullptr) {
+    entry.quantized->dequantize_rows(first, count, values.data());
   } else {
     const size_t in_bytes = row_bytes(*entry.dtype, columns);
     for (int64_t r = 0; r < count; ++r)
@@ -320,7 +320,7 @@ Result<void> write_tensor(const WeightMap& files, const ConversionTensor& tensor
   Buffer buffer(out_bytes * static_cast<size_t>(task_rows * tasks_at_once));
   for (const StoredRows& source : tensor.sources) {
     const WeightEntry& entry = *source.entry;
-    if (entry.packed != nullptr) SLUICE_RETURN_IF_ERROR(entry.packed->verify());
+    if (entry.quantized != nullptr) SLUICE_RETURN_IF_ERROR(entry.quantized->verify());
     for (int64_t begin = 0; begin < source.count; begin += task_rows * tasks_at_once) {
       const int64_t count = std::min(source.count - begin, task_rows * tasks_at_once);
       std::atomic<Verdict> verdict{Verdict::kGood};

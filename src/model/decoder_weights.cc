@@ -373,8 +373,8 @@ Result<MatrixTarget> matrix_target(const WeightMap& files, const checkpoint::Wei
   const MatrixTarget rows = {.dtype = target_dtype(stored, role, columns, options)};
   if (options.activations != Activations::kInt8 || lookup_only) return rows;
   std::optional<PackedFormat> own;
-  if (entry.packed != nullptr) own = packed_format_of(*entry.packed);
-  if (entry.packed == nullptr && is_quantized(stored)) own = sluice::packed_format_of(stored);
+  if (entry.quantized != nullptr) own = packed_format_of(*entry.quantized);
+  if (entry.quantized == nullptr && is_quantized(stored)) own = sluice::packed_format_of(stored);
   if (options.quantization == WeightQuantization::kNone) {
     if (options.dtype || !own) return rows;
     return MatrixTarget{.dtype = DType::kPacked, .format = *own};

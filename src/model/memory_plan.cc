@@ -43,7 +43,7 @@ WeightBytes weight_bytes(const checkpoint::ModelFiles& files, const ModelDescrip
           name.role == Role::kEmbedding && !head_is_embedding(description.spec, description.kind, has_head);
       const Result<MatrixTarget> target = matrix_target(files.weights, *entry, name.role, lookup_only, options);
       if (!target.ok()) continue;  // loading will say what is wrong with it
-      size_t& kind = target->dtype == *entry->dtype && entry->packed == nullptr ? bytes.mapped : bytes.converted;
+      size_t& kind = target->dtype == *entry->dtype && entry->quantized == nullptr ? bytes.mapped : bytes.converted;
       std::vector<int64_t> parts = fused_rows(name.role, description.spec);
       if (parts.empty() || target->dtype != DType::kPacked) parts = {rows};
       for (const int64_t part : parts) kind += target->bytes(part, columns);

@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/strings.h"
-#include "checkpoint/packed_matrix.h"
+#include "checkpoint/quantized_matrix.h"
 #include "checkpoint/testing.h"
 #include "model/model_loader.h"
 #include "tensor/quantize.h"
@@ -73,8 +73,8 @@ TEST_P(QuantizedModel, MatricesHaveTheLibrarysValues) {
     SCOPED_TRACE(name);
     const checkpoint::WeightEntry* entry = files->weights.find(name);
     ASSERT_NE(entry, nullptr);
-    ASSERT_NE(entry->packed, nullptr);
-    const checkpoint::PackedMatrix& matrix = *entry->packed;
+    ASSERT_NE(entry->quantized, nullptr);
+    const checkpoint::QuantizedMatrix& matrix = *entry->quantized;
     ASSERT_TRUE(matrix.verify().ok()) << matrix.verify().error().message;
     const auto columns = static_cast<size_t>(matrix.columns());
     std::vector<float> row(columns), scales(static_cast<size_t>(matrix.groups())), zeros(scales.size());
@@ -165,7 +165,7 @@ TEST(QuantizedModelDamage, ScaleThatIsNotANumberNamesFileAndTensor) {
     const auto weights = checkpoint::open_model(directory.path()).value().weights;
     const checkpoint::WeightEntry* entry = weights.find("model.layers.0.mlp.up_proj.weight");
     ASSERT_NE(entry, nullptr);
-    const long at = entry->packed->scales.data - weights.files()[0].bytes.data();
+    const long at = entry->quantized->scales.data - weights.files()[0].bytes.data();
     std::FILE* file = std::fopen(path.c_str(), "r+b");
     const uint16_t nan = 0x7FC0;
     std::fseek(file, at + 2 * 5, SEEK_SET);

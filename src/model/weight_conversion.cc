@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "base/strings.h"
-#include "checkpoint/packed_matrix.h"
+#include "checkpoint/quantized_matrix.h"
 #include "tensor/quantize.h"
 
 namespace sluice::model {
@@ -51,7 +51,7 @@ void for_row_slices(ThreadPool& pool, int64_t rows, const Work& work) {
 }  // namespace
 
 Result<DType> stored_dtype(const WeightMap& files, const WeightEntry& entry) {
-  if (entry.packed == nullptr) SLUICE_RETURN_IF_ERROR(files.tensor(entry.name));
+  if (entry.quantized == nullptr) SLUICE_RETURN_IF_ERROR(files.tensor(entry.name));
   if (!is_floating(*entry.dtype) && !is_quantized(*entry.dtype)) {
     return unimplemented(cat(files.file_of(entry).path, ": tensor ", checkpoint::quote(entry.name), " is ",
                              dtype_name(*entry.dtype), ", which is no type for weights"));
@@ -65,7 +65,7 @@ Result<ConvertedMatrix> convert_matrix(const WeightMap& files, const WeightEntry
   const int64_t columns = entry.shape.columns(), rows = entry.shape.rows();
   FirstRow bad;
   ConvertedMatrix out;
-  if (entry.packed == nullptr && stored == target) {
+  if (entry.quantized == nullptr && stored == target) {
     out.tensor = {.data = entry.data, .dtype = stored, .shape = entry.shape};
     for_row_slices(pool, rows, [&](int64_t first, int64_t count) {
       const int64_t at = first_non_finite(stored, out.tensor.row(first), count * columns);
@@ -74,16 +74,16 @@ Result<ConvertedMatrix> convert_matrix(const WeightMap& files, const WeightEntry
     if (bad.any()) return not_finite(files, entry, bad.row());
     return out;
   }
-  if (entry.packed != nullptr) SLUICE_RETURN_IF_ERROR(entry.packed->verify());
+  if (entry.quantized != nullptr) SLUICE_RETURN_IF_ERROR(entry.quantized->verify());
   const size_t bytes = row_bytes(target, columns);
   out.owned = Buffer(bytes * static_cast<size_t>(rows));
   out.tensor = {.data = out.owned.data(), .dtype = target, .shape = entry.shape};
   for_row_slices(pool, rows, [&](int64_t first, int64_t count) {
-    std::vector<float> values(static_cast<size_t>((entry.packed != nullptr ? count : 1) * columns));
-    if (entry.packed != nullptr) entry.packed->dequantize_rows(first, count, values.data());
+    std::vector<float> values(static_cast<size_t>((entry.quantized != nullptr ? count : 1) * columns));
+    if (entry.quantized != nullptr) entry.quantized->dequantize_rows(first, count, values.data());
     for (int64_t r = 0; r < count; ++r) {
-      float* row = values.data() + (entry.packed != nullptr ? r * columns : 0);
-      if (entry.packed == nullptr)
+      float* row = values.data() + (entry.quantized != nullptr ? r * columns : 0);
+      if (entry.quantized == nullptr)
         dequantize_row(stored, entry.data + static_cast<size_t>(first + r) * row_bytes(stored, columns), row, columns);
       if (first_non_finite(DType::kF32, reinterpret_cast<const std::byte*>(row), columns) >= 0) {
         bad.found(first + r);
@@ -97,7 +97,7 @@ Result<ConvertedMatrix> convert_matrix(const WeightMap& files, const WeightEntry
   return out;
 }
 
-std::optional<PackedFormat> packed_format_of(const checkpoint::PackedMatrix& matrix) {
+std::optional<PackedFormat> packed_format_of(const checkpoint::QuantizedMatrix& matrix) {
   const bool bits_fit = matrix.bits == 4 || matrix.bits == 8 || matrix.bits == 3 || matrix.bits == 2;
   if (!matrix.has_integer_codes() || !bits_fit || matrix.group_index || matrix.group_columns <= 0) return std::nullopt;
   for (const int group : {128, 64, 32, 16}) {
@@ -111,7 +111,7 @@ std::optional<PackedFormat> packed_format_of(const checkpoint::PackedMatrix& mat
 namespace {
 
 // Rows of a matrix that a tool quantised, as codes with minima: scale · code − scale · zero point.
-void read_tool_row(const checkpoint::PackedMatrix& matrix, int64_t row, int group, GroupedRow& out) {
+void read_tool_row(const checkpoint::QuantizedMatrix& matrix, int64_t row, int group, GroupedRow& out) {
   const int64_t columns = matrix.columns();
   const auto own_groups = static_cast<size_t>(matrix.groups());
   std::vector<float> scales(own_groups), zeros(own_groups);
@@ -132,12 +132,12 @@ void read_tool_row(const checkpoint::PackedMatrix& matrix, int64_t row, int grou
 Result<ConvertedMatrix> pack_matrix(const WeightMap& files, const WeightEntry& entry, RowRange rows,
                                     const PackedFormat& format, ThreadPool& pool) {
   SLUICE_TRY(const DType stored, stored_dtype(files, entry));
-  if (entry.packed != nullptr) SLUICE_RETURN_IF_ERROR(entry.packed->verify());
+  if (entry.quantized != nullptr) SLUICE_RETURN_IF_ERROR(entry.quantized->verify());
   const int64_t columns = entry.shape.columns();
   ConvertedMatrix out;
   out.owned = Buffer(packed_bytes(format, rows.count, columns));
   out.tensor = pack_header(format, rows.count, columns, out.owned.data());
-  const bool own_codes = entry.packed != nullptr && packed_format_of(*entry.packed) == format;
+  const bool own_codes = entry.quantized != nullptr && packed_format_of(*entry.quantized) == format;
   FirstRow bad;
   std::atomic<bool> in_range = true;
   pool.parallel_for(packed_view(out.tensor).panel_count(), [&](int64_t panel, int) {
@@ -145,7 +145,7 @@ Result<ConvertedMatrix> pack_matrix(const WeightMap& files, const WeightEntry& e
     const int64_t count = std::min<int64_t>(kPackedRows, rows.first + rows.count - first);
     if (own_codes) {
       const auto source = [&](int64_t row, GroupedRow& to) {
-        read_tool_row(*entry.packed, rows.first + row, format.group, to);
+        read_tool_row(*entry.quantized, rows.first + row, format.group, to);
       };
       if (!pack_grouped_panels(source, out.tensor, panel, panel + 1)) in_range = false;
       return;
@@ -153,9 +153,9 @@ Result<ConvertedMatrix> pack_matrix(const WeightMap& files, const WeightEntry& e
     // A tensor whose row 0 is the range's: only this panel's rows of it exist when they were decoded here.
     Tensor source = {.data = entry.data, .dtype = stored, .shape = {rows.count, columns}};
     std::vector<float> values;
-    if (entry.packed != nullptr) {
+    if (entry.quantized != nullptr) {
       values.resize(static_cast<size_t>(count * columns));
-      entry.packed->dequantize_rows(first, count, values.data());
+      entry.quantized->dequantize_rows(first, count, values.data());
       source.dtype = DType::kF32;
       source.data = reinterpret_cast<const std::byte*>(values.data()) -
                     static_cast<size_t>(panel * kPackedRows) * row_bytes(DType::kF32, columns);

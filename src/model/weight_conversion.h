@@ -37,7 +37,7 @@ Result<ConvertedMatrix> convert_matrix(const checkpoint::WeightMap& files, const
 
 // The packed form that keeps the codes of a matrix a tool quantised; nothing when there is none (float8, reordered
 // columns, groups that are no multiple of 16).
-std::optional<PackedFormat> packed_format_of(const checkpoint::PackedMatrix& matrix);
+std::optional<PackedFormat> packed_format_of(const checkpoint::QuantizedMatrix& matrix);
 
 // Packs rows of a matrix; the same checks and errors as convert_matrix. kUnimplemented when scales are beyond f16.
 Result<ConvertedMatrix> pack_matrix(const checkpoint::WeightMap& files, const checkpoint::WeightEntry& entry,

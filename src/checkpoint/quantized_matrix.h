@@ -27,7 +27,7 @@ enum class CodeLayout {
   kFloat8,      // e4m3 [R, C]
 };
 
-struct PackedMatrix {
+struct QuantizedMatrix {
   Shape shape;  // [R, C]
   CodeLayout layout = CodeLayout::kRowBits;
   int bits = 4;                    // of a code

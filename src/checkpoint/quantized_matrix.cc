@@ -1,4 +1,4 @@
-#include "checkpoint/packed_matrix.h"
+#include "checkpoint/quantized_matrix.h"
 
 #include <array>
 #include <cmath>
@@ -60,7 +60,7 @@ const std::array<float, 256>& e4m3_table() {
 }
 
 // Codes stored as words down the columns: rows are read side by side, so that each line of the file is used at once.
-void unpack_column_bits(const PackedMatrix& m, int64_t first, int64_t count, uint8_t* out) {
+void unpack_column_bits(const QuantizedMatrix& m, int64_t first, int64_t count, uint8_t* out) {
   const int64_t stride = m.rows(), columns = m.columns();
   const std::byte* base = m.codes.data + static_cast<size_t>(first) * sizeof(uint32_t);
   const int per_word = kWordBits % m.bits == 0 ? kWordBits / m.bits : 0;
@@ -84,7 +84,7 @@ void unpack_column_bits(const PackedMatrix& m, int64_t first, int64_t count, uin
   }
 }
 
-void unpack_row_bits(const PackedMatrix& m, int64_t first, int64_t count, uint8_t* out) {
+void unpack_row_bits(const QuantizedMatrix& m, int64_t first, int64_t count, uint8_t* out) {
   const int64_t columns = m.columns(), words = (columns * m.bits + kWordBits - 1) / kWordBits;
   for (int64_t r = 0; r < count; ++r) {
     const std::byte* row = m.codes.data + static_cast<size_t>((first + r) * words) * sizeof(uint32_t);
@@ -92,7 +92,7 @@ void unpack_row_bits(const PackedMatrix& m, int64_t first, int64_t count, uint8_
   }
 }
 
-float zero_point(const PackedMatrix& m, int64_t row, int64_t group) {
+float zero_point(const QuantizedMatrix& m, int64_t row, int64_t group) {
   const int middle = 1 << (m.bits - 1);
   if (!m.has_integer_codes()) return 0;
   if (!m.zeros) return static_cast<float>(middle);
@@ -124,7 +124,7 @@ float e4m3_to_f32(uint8_t bits) {
   return (bits & 0x80) != 0 ? -value : value;
 }
 
-Result<void> PackedMatrix::verify() const {
+Result<void> QuantizedMatrix::verify() const {
   for (int64_t i = 0; i < scales.shape.elements(); ++i) {
     if (const float scale = load_scale(scales, i); !std::isfinite(scale)) {
       return corrupt_data(cat(path, ": tensor ", quote(scales.name), ": scale ", i, " of ", scales.shape.elements(),
@@ -142,7 +142,7 @@ Result<void> PackedMatrix::verify() const {
   return {};
 }
 
-void PackedMatrix::unpack_codes(int64_t first, int64_t count, uint8_t* out) const {
+void QuantizedMatrix::unpack_codes(int64_t first, int64_t count, uint8_t* out) const {
   SLUICE_CHECK(first >= 0 && count >= 0 && first + count <= rows());
   const int64_t n = columns();
   switch (layout) {
@@ -166,7 +166,7 @@ void PackedMatrix::unpack_codes(int64_t first, int64_t count, uint8_t* out) cons
   }
 }
 
-void PackedMatrix::unpack_scales(int64_t row, float* scales_out, float* zeros_out) const {
+void QuantizedMatrix::unpack_scales(int64_t row, float* scales_out, float* zeros_out) const {
   const int64_t n = groups();
   for (int64_t g = 0; g < n; ++g) {
     const int64_t index = scales_transposed ? g * rows() + row : row / group_rows * n + g;
@@ -175,7 +175,7 @@ void PackedMatrix::unpack_scales(int64_t row, float* scales_out, float* zeros_ou
   }
 }
 
-std::vector<int32_t> PackedMatrix::group_of_column() const {
+std::vector<int32_t> QuantizedMatrix::group_of_column() const {
   std::vector<int32_t> groups_of_columns;
   if (!group_index) return groups_of_columns;
   groups_of_columns.resize(static_cast<size_t>(columns()));
@@ -183,7 +183,7 @@ std::vector<int32_t> PackedMatrix::group_of_column() const {
   return groups_of_columns;
 }
 
-void PackedMatrix::dequantize_rows(int64_t first, int64_t count, float* out) const {
+void QuantizedMatrix::dequantize_rows(int64_t first, int64_t count, float* out) const {
   const int64_t n = columns();
   std::vector<uint8_t> unpacked(static_cast<size_t>(count * n));
   unpack_codes(first, count, unpacked.data());
