@@ -1,10 +1,14 @@
 // sluice chat: a conversation in the terminal. The model's turns stream; Ctrl-C stops an answer, not the program.
 
+#include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <iostream>
 
@@ -19,6 +23,31 @@ namespace sluice::cli {
 namespace {
 
 std::atomic<bool> g_interrupted{false};
+int g_interrupts[2] = {-1, -1};  // a pipe: a byte for every Ctrl-C, whichever thread the signal met and whenever
+
+void on_interrupt(int) {
+  const int saved = errno;
+  g_interrupted = true;
+  [[maybe_unused]] const ssize_t written = write(g_interrupts[1], "", 1);
+  errno = saved;
+}
+
+// Waits until a terminal has input (true) or Ctrl-C was pressed (false).
+bool wait_for_input() {
+  while (true) {
+    pollfd ends[2] = {{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0},
+                      {.fd = g_interrupts[0], .events = POLLIN, .revents = 0}};
+    if (poll(ends, 2, -1) < 0) continue;  // interrupted: the pipe says more
+    if (ends[1].revents != 0) {
+      char bytes[16];
+      while (read(g_interrupts[0], bytes, sizeof bytes) > 0) {
+      }
+      if (g_interrupted.exchange(false)) return false;
+      continue;  // it stopped an answer
+    }
+    return true;
+  }
+}
 
 constexpr std::string_view kHelp =
     "  /help               this list\n"
@@ -47,14 +76,16 @@ class Conversation {
     while (true) {
       if (prompt) std::fputs(colour_ ? "\x1b[1m> \x1b[0m" : "> ", stdout);
       std::fflush(stdout);
+      // A terminal gives one line at a time, so nothing waits unread in a buffer.
+      if (prompt && !wait_for_input()) {
+        std::fputs("\n(Ctrl-D or /quit ends)\n", stdout);
+        continue;
+      }
       if (!read_message(line)) {
-        if (g_interrupted.exchange(false)) {
-          std::cin.clear();
-          clearerr(stdin);
-          std::fputs("\n(Ctrl-D or /quit ends)\n", stdout);
-          continue;
-        }
-        break;
+        if (!g_interrupted.exchange(false)) break;
+        std::cin.clear();  // Ctrl-C within a message of several lines drops it
+        clearerr(stdin);
+        continue;
       }
       if (trim(line).empty()) continue;
       if (line.starts_with('/')) {
@@ -229,8 +260,9 @@ Result<int> run_chat(const CommandLine& line) {
   if (log::enabled(log::Level::kInfo)) log::configure(log::Level::kWarn, log::Format::kText);  // lines of text only
   MetricsRegistry metrics;
   SLUICE_TRY(const auto backend, load_backend(line, metrics, false));
+  if (pipe2(g_interrupts, O_CLOEXEC | O_NONBLOCK) != 0) return io_error(cat("no pipe: ", std::strerror(errno)));
   struct sigaction action{};
-  action.sa_handler = [](int) { g_interrupted = true; };  // no SA_RESTART: a waiting read returns
+  action.sa_handler = on_interrupt;  // no SA_RESTART: a waiting read returns
   sigaction(SIGINT, &action, nullptr);
   if (isatty(STDIN_FILENO) != 0) {
     std::printf("%s. %s/help lists the commands, Ctrl-D ends.\n", backend->models().front().id.c_str(),
