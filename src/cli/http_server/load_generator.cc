@@ -217,7 +217,8 @@ Result<std::string> first_model(HttpClient& client, const Load& load) {
   HttpRequest request;
   request.url = cat(load.url, "/v1/models");
   if (!load.api_key.empty()) request.secret_headers = {cat("Authorization: Bearer ", load.api_key)};
-  SLUICE_TRY(const adapters::HttpAnswer answer, adapters::fetch(client, request, size_t{1} << 20, [] { return false; }));
+  SLUICE_TRY(const adapters::HttpAnswer answer,
+             adapters::fetch(client, request, size_t{1} << 20, [] { return false; }));
   if (answer.end.kind != HttpEnd::Kind::kWhole)
     return unreachable(cat("no server answers at ", load.url, ": ", answer.end.message));
   if (answer.head.status != 200)
