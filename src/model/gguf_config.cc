@@ -161,9 +161,10 @@ Result<double> query_scalar(const Section& section, std::string_view name, const
     return 1 / (scale * scale);
   }
   const auto layers = config["num_hidden_layers"].get<int64_t>();
-  if ((name == "gemma2" && layers == 46) || (name == "gemma3" && layers == 62))
+  if ((name == "gemma2" && layers == 46) || (name == "gemma3" && layers == 62)) {
     const int64_t head_dim = config["hidden_size"].get<int64_t>() / config["num_attention_heads"].get<int64_t>();
     return static_cast<double>(head_dim);
+  }
   return config["head_dim"].get<double>();
 }
 
