@@ -16,11 +16,13 @@
 #include <cstring>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "kernels/cpu/unit_loops.h"
 #include "kernels/ops.h"
 #include "tensor/packed_matrix.h"
 #include "tensor/quantize.h"
@@ -30,52 +32,14 @@ namespace {
 
 using Lanes = float __attribute__((vector_size(64), aligned(4)));
 
-#define SLUICE_BODY_READ                                                                         \
-  Lanes sum[8] = {};                                                                             \
-  for (size_t i = 0; i + 128 <= count; i += 128) {                                               \
-    for (size_t j = 0; j < 8; ++j) sum[j] += *reinterpret_cast<const Lanes*>(data + i + 16 * j); \
-  }                                                                                              \
-  float total = 0;                                                                               \
-  for (const Lanes& lanes : sum) total += lanes[0];                                              \
-  return total
-
-#define SLUICE_BODY_FMA                                                        \
-  Lanes sum[8];                                                                \
-  for (int j = 0; j < 8; ++j) sum[j] = Lanes{} + static_cast<float>(j);        \
-  const Lanes a = Lanes{} + seed;                                              \
-  for (int64_t i = 0; i < repeats; ++i) {                                      \
-    _Pragma("GCC unroll 8") for (int j = 0; j < 8; ++j) SLUICE_FMA(sum[j], a); \
-  }                                                                            \
-  float total = 0;                                                             \
-  for (const Lanes& lanes : sum) total += lanes[3];                            \
-  return total
-
-#if defined(__x86_64__)
-#define SLUICE_FMA(sum, a) asm("vfmadd213ps %1, %1, %0" : "+v"(sum) : "v"(a))
-[[gnu::target("avx512f,avx512bw")]] float read_512(const float* data, size_t count) { SLUICE_BODY_READ; }
-[[gnu::target("avx512f,avx512bw")]] float fma_512(int64_t repeats, float seed) { SLUICE_BODY_FMA; }
-#endif
-#if defined(__x86_64__)
-using Words = int32_t __attribute__((vector_size(64), aligned(4)));
-[[gnu::target("avx512f,avx512bw,avx512vnni")]] int32_t dot_512(int64_t repeats) {
-  Words sum[12] = {};
-  const Words a = Words{} + 0x01020304;
-  for (int64_t i = 0; i < repeats; ++i) {
-    _Pragma("GCC unroll 12") for (int j = 0; j < 12; ++j) asm("vpdpbusd %1, %1, %0" : "+v"(sum[j]) : "v"(a));
+float read_plain(const float* data, size_t count) {
+  Lanes sum[8] = {};
+  for (size_t i = 0; i + 128 <= count; i += 128) {
+    for (size_t j = 0; j < 8; ++j) sum[j] += *reinterpret_cast<const Lanes*>(data + i + 16 * j);
   }
-  int32_t total = 0;
-  for (const Words& words : sum) total += words[3];
+  float total = 0;
+  for (const Lanes& lanes : sum) total += lanes[0];
   return total;
-}
-#endif
-float read_plain(const float* data, size_t count) { SLUICE_BODY_READ; }
-
-bool wide() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512bw");
-#else
-  return false;
-#endif
 }
 
 double now(clockid_t clock) {
@@ -90,10 +54,12 @@ double seconds(clockid_t clock, const std::function<void()>& work) {
   return now(clock) - start;
 }
 
+const std::string kBandwidth = "read bandwidth";
+
 struct Candidate {
   std::string name;
-  double amount;  // bytes or operations of one call
-  enum { kBandwidth, kFma, kVnni } limit;
+  double amount;      // bytes or operations of one call
+  std::string limit;  // the unit whose rate is 100 %
   std::function<void()> call;
   std::vector<double> rates = {};
 
@@ -147,7 +113,7 @@ class Bench {
       for (Candidate& candidate : candidates_)
         candidate.rates.push_back(candidate.amount / seconds(options_.clock, candidate.call));
     }
-    double limits[3] = {};
+    std::map<std::string, double> limits;
     for (Candidate& candidate : candidates_) {  // the first of each kind is the limit itself
       if (limits[candidate.limit] == 0) limits[candidate.limit] = candidate.median();
     }
@@ -155,8 +121,7 @@ class Bench {
       const double rate = candidate.median();
       const double limit = limits[candidate.limit];
       std::printf("%-44s %8.1f %s  %5.1f %%\n", candidate.name.c_str(), rate / 1e9,
-                  candidate.limit == Candidate::kBandwidth ? "GB/s   " : "GOP/s  ",
-                  limit > 0 ? 100 * rate / limit : 0.0);
+                  candidate.limit == kBandwidth ? "GB/s   " : "GOP/s  ", 100 * rate / limit);
     }
   }
 
@@ -164,28 +129,31 @@ class Bench {
   void add_limits() {
     constexpr size_t kPiece = size_t{1} << 18;  // floats
     const auto pieces = static_cast<int64_t>(memory(DType::kF32).size() / 4 / kPiece);
-    candidates_.push_back(
-        {"read bandwidth", static_cast<double>(pieces) * kPiece * 4, Candidate::kBandwidth, [this, pieces] {
-           pool_.parallel_for(pieces, [this](int64_t piece, int) {
-             const float* data = memory(DType::kF32).as<float>() + static_cast<size_t>(piece) * kPiece;
-#if defined(__x86_64__)
-             if (wide()) return void(sink = read_512(data, kPiece));
-#endif
-             sink = read_plain(data, kPiece);
-           });
-         }});
-#if defined(__x86_64__)
-    if (!wide()) return;
-    constexpr int64_t kRepeats = 2'000'000;
-    candidates_.push_back(
-        {"multiply-add peak, registers", 2.0 * 16 * 8 * kRepeats * pool_.threads(), Candidate::kFma,
-         [this] { pool_.parallel_for(pool_.threads(), [](int64_t, int) { sink = fma_512(kRepeats, 0.25f); }); }});
-    if (!__builtin_cpu_supports("avx512vnni")) return;
-    candidates_.push_back(
-        {"VNNI peak, registers", 2.0 * 64 * 12 * kRepeats * pool_.threads(), Candidate::kVnni, [this] {
-           pool_.parallel_for(pool_.threads(), [](int64_t, int) { sink = static_cast<float>(dot_512(kRepeats)); });
-         }});
-#endif
+    candidates_.push_back({"read bandwidth", static_cast<double>(pieces) * kPiece * 4, kBandwidth, [this, pieces] {
+                             pool_.parallel_for(pieces, [this](int64_t piece, int) {
+                               const float* data =
+                                   memory(DType::kF32).as<float>() + static_cast<size_t>(piece) * kPiece;
+                               sink = read_plain(data, kPiece);
+                             });
+                           }});
+    for (const UnitLoop& loop : unit_loops()) {
+      constexpr int64_t kPasses = 1'000'000;
+      const std::string name(loop.name);
+      units_.push_back(name);
+      candidates_.push_back({name, loop.operations_per_pass * kPasses * pool_.threads(), name, [this, run = loop.run] {
+                               pool_.parallel_for(pool_.threads(),
+                                                  [&](int64_t, int) { run(kPasses, memory(DType::kF32).data()); });
+                             }});
+    }
+  }
+
+  // The unit that products with such weights are made of.
+  std::string unit_of(const Tensor& tensor) const {
+    if (tensor.dtype == DType::kPacked) {
+      if (std::ranges::count(units_, "int8 vnni") > 0) return "int8 vnni";
+      return packed_view(tensor).format.bits == 4 ? "int4 as bytes" : "int8 as words";
+    }
+    return "fp32 fma";
   }
 
   Buffer& memory(DType dtype) { return memory_[static_cast<size_t>(dtype)]; }
@@ -199,8 +167,7 @@ class Bench {
     x_.resize(std::max(x_.size(), static_cast<size_t>(rows * k)), 0.5f);
     out_.resize(std::max(out_.size(), static_cast<size_t>(rows * n)));
     const double amount = arithmetic ? 2.0 * static_cast<double>(rows * n * k) : static_cast<double>(tensor.bytes());
-    const auto unit = tensor.dtype == DType::kPacked ? Candidate::kVnni : Candidate::kFma;
-    candidates_.push_back({name, amount, arithmetic ? unit : Candidate::kBandwidth, [this, w, rows] {
+    candidates_.push_back({name, amount, arithmetic ? unit_of(tensor) : kBandwidth, [this, w, rows] {
                              ops_.matmul(pool_, {.x = x_.data(), .rows = rows, .weight = w, .out = out_.data()});
                            }});
   }
@@ -262,7 +229,9 @@ class Bench {
           add_matmul(std::string("packed gemv ") + kind.name + shape + std::to_string(rows), tensor, rows, false);
         }
       }
-      for (const auto& [rows, n, k] : {std::array<int64_t, 3>{32, 4096, 4096},
+      for (const auto& [rows, n, k] : {std::array<int64_t, 3>{12, 32, 1024},  // in level 1
+                                       {48, 32, 1024},
+                                       {32, 4096, 4096},
                                        {128, 3072, 1024},
                                        {512, 2048, 2048},
                                        {512, 8192, 2048},
@@ -316,7 +285,7 @@ class Bench {
     x_.resize(std::max(x_.size(), static_cast<size_t>(width * step.rows * step.sequences)), 0.5f);
     out_.resize(std::max(out_.size(), x_.size()));
     candidates_.push_back(
-        {name, amount, arithmetic ? Candidate::kFma : Candidate::kBandwidth, [this, blocks, rows, layer, heads, width] {
+        {name, amount, arithmetic ? "fp32 fma" : kBandwidth, [this, blocks, rows, layer, heads, width] {
            ops_.attention(pool_, {.q = x_.data(),
                                   .q_stride = width,
                                   .out = out_.data(),
@@ -331,6 +300,7 @@ class Bench {
   ThreadPool pool_;
   const Ops& ops_;
   Buffer memory_[5];  // of every type: copies of one random row, so that no value is strange
+  std::vector<std::string> units_;
   std::list<Buffer> packed_;
   std::vector<float> x_;
   std::vector<float> out_;

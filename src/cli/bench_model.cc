@@ -105,6 +105,7 @@ class Floor {
     if (down.dtype == DType::kBF16 || packed_bits == 16) peak_ = std::max(peak_, kernels::best_limit(limits, "bf16"));
     if (is_quantized(down.dtype) || packed_bits == 8 || packed_bits == 4)
       peak_ = std::max(peak_, kernels::best_limit(limits, "int8"));
+    if (packed_bits == 4) peak_ = std::max(peak_, kernels::best_limit(limits, "int4"));
   }
 
   double bandwidth() const { return bandwidth_; }

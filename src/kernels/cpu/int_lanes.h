@@ -21,9 +21,9 @@ template <int kBits>
 SLUICE_INLINE I shift_words_right(I a) {
   return _mm512_srli_epi16(a, kBits);
 }
-SLUICE_INLINE I low_bytes(I a) { return _mm512_srai_epi16(_mm512_slli_epi16(a, 8), 8); }  // signed, as words
-SLUICE_INLINE I high_bytes(I a) { return _mm512_srai_epi16(a, 8); }
 SLUICE_INLINE I word_products(I a, I b) { return _mm512_madd_epi16(a, b); }
+SLUICE_INLINE I byte_products(I a, I b) { return _mm512_maddubs_epi16(a, b); }  // unsigned times signed
+SLUICE_INLINE I add_words(I a, I b) { return _mm512_add_epi16(a, b); }
 SLUICE_INLINE F as_float(I a) { return _mm512_castsi512_ps(a); }
 SLUICE_INLINE I as_int(F a) { return _mm512_castps_si512(a); }
 SLUICE_INLINE I to_int(F a) { return _mm512_cvtps_epi32(a); }  // to nearest even
@@ -49,9 +49,9 @@ template <int kBits>
 SLUICE_INLINE I shift_words_right(I a) {
   return _mm256_srli_epi16(a, kBits);
 }
-SLUICE_INLINE I low_bytes(I a) { return _mm256_srai_epi16(_mm256_slli_epi16(a, 8), 8); }
-SLUICE_INLINE I high_bytes(I a) { return _mm256_srai_epi16(a, 8); }
 SLUICE_INLINE I word_products(I a, I b) { return _mm256_madd_epi16(a, b); }
+SLUICE_INLINE I byte_products(I a, I b) { return _mm256_maddubs_epi16(a, b); }  // unsigned times signed
+SLUICE_INLINE I add_words(I a, I b) { return _mm256_add_epi16(a, b); }
 SLUICE_INLINE F as_float(I a) { return _mm256_castsi256_ps(a); }
 SLUICE_INLINE I as_int(F a) { return _mm256_castps_si256(a); }
 SLUICE_INLINE I to_int(F a) { return _mm256_cvtps_epi32(a); }
@@ -65,77 +65,60 @@ SLUICE_INLINE void store_bytes(int8_t* p, I a) {
 SLUICE_INLINE I magnitude_bits(F a) { return int_and(as_int(a), int_set1(0x7FFFFFFF)); }
 SLUICE_INLINE void prefetch_later(const std::byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1); }
 
-SLUICE_INLINE void prefetch_x(const int8_t* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
-
-// Codes: a line of 16 × 4 unsigned bytes. Four: four signed bytes, the same in every lane. Lane i of a sum gains the
-// four products of its bytes, in int32 without saturation.
-#if defined(__AVX512VNNI__)
-
-using Codes = I;
-using Four = I;
-SLUICE_INLINE Codes load_codes(const std::byte* p) { return int_load(p); }
-SLUICE_INLINE void load_nibbles(const std::byte* p, Codes& low, Codes& high) {
-  const I bytes = int_load(p);
-  const I mask = int_set1(0x0F0F0F0F);
-  low = int_and(bytes, mask);
-  high = int_and(shift_words_right<4>(bytes), mask);
-}
-SLUICE_INLINE Four broadcast_four(const int8_t* p) {
+SLUICE_INLINE void prefetch_x(const std::byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
+SLUICE_INLINE I int_broadcast(const std::byte* p) {
   int32_t four;
   __builtin_memcpy(&four, p, sizeof four);
   return int_set1(four);
 }
-SLUICE_INLINE void add_products(I sum[kParts], const Codes& codes, const Four& x) {
-  sum[0] = _mm512_dpbusd_epi32(sum[0], codes, x);
-}
 
+// A line is 16 × 4 bytes, four for each lane; x brings four bytes that are the same in every lane, and lane i of a sum
+// gains the products, exactly. With VNNI that is one instruction. Without it products of bytes summed in words
+// (maddubs) would saturate, and so
+//   8 bits  a line is taken as words, its even bytes and its odd ones, and code_rows writes x as words, too
+//   (kWordCodes) 4 bits  kWordSums: the sums are words, which hold kWordRun elements of k (16 products of at most 15 ·
+//   127)
+// So a line has kHalves halves, and every half of it meets four bytes of x.
+#if defined(__AVX512VNNI__)
+constexpr bool kWordCodes = false;
+template <int kBits>
+constexpr int kHalves = kBits == 4 ? 2 : 1;
 #else
-
-// Bytes as words, the even and the odd ones: products of bytes in words (maddubs) would saturate.
-struct Codes {
-  I even[kParts], odd[kParts];
-};
-struct Four {
-  I even, odd;
-};
-SLUICE_INLINE Codes split_codes(const I bytes[kParts]) {
-  Codes codes;
-  for (int p = 0; p < kParts; ++p) {
-    codes.even[p] = int_and(bytes[p], int_set1(0x00FF00FF));
-    codes.odd[p] = shift_words_right<8>(bytes[p]);
-  }
-  return codes;
-}
-SLUICE_INLINE Codes load_codes(const std::byte* p) {
-  I bytes[kParts];
-  for (int i = 0; i < kParts; ++i) bytes[i] = int_load(p + i * kWidth * 4);
-  return split_codes(bytes);
-}
-SLUICE_INLINE void load_nibbles(const std::byte* p, Codes& low, Codes& high) {
-  const I mask = int_set1(0x0F0F0F0F);
-  I lows[kParts], highs[kParts];
-  for (int i = 0; i < kParts; ++i) {
-    const I bytes = int_load(p + i * kWidth * 4);
-    lows[i] = int_and(bytes, mask);
-    highs[i] = int_and(shift_words_right<4>(bytes), mask);
-  }
-  low = split_codes(lows);
-  high = split_codes(highs);
-}
-SLUICE_INLINE Four broadcast_four(const int8_t* p) {
-  int32_t four;
-  __builtin_memcpy(&four, p, sizeof four);
-  const I bytes = int_set1(four);
-  return {low_bytes(bytes), high_bytes(bytes)};
-}
-SLUICE_INLINE void add_products(I sum[kParts], const Codes& codes, const Four& x) {
-  for (int p = 0; p < kParts; ++p) {
-    sum[p] = int_add(sum[p], word_products(codes.even[p], x.even));
-    sum[p] = int_add(sum[p], word_products(codes.odd[p], x.odd));
-  }
-}
-
+constexpr bool kWordCodes = true;
+template <int kBits>
+constexpr int kHalves = 2;
 #endif
+template <int kBits>
+constexpr bool kWordSums = kWordCodes && kBits == 4;
+template <int kBits>
+constexpr int kCodeBytes = kWordCodes && kBits == 8 ? 2 : 1;  // of a code of x
+
+template <int kBits>
+SLUICE_INLINE I half_of(I line, int half) {
+  if constexpr (kBits == 4) {
+    const I mask = int_set1(0x0F0F0F0F);
+    return half == 0 ? int_and(line, mask) : int_and(shift_words_right<4>(line), mask);
+  } else if constexpr (kWordCodes) {
+    return half == 0 ? int_and(line, int_set1(0x00FF00FF)) : shift_words_right<8>(line);
+  } else {
+    return line;
+  }
+}
+template <int kBits>
+SLUICE_INLINE void add_products(I& sum, I codes, I x) {
+#if defined(__AVX512VNNI__)
+  sum = _mm512_dpbusd_epi32(sum, codes, x);
+#else
+  if constexpr (kBits == 4) {
+    sum = add_words(sum, byte_products(codes, x));
+  } else {
+    sum = int_add(sum, word_products(codes, x));
+  }
+  asm("" : "+x"(sum));  // or the compiler adds in another order, for which it has not the registers
+#endif
+}
+
+constexpr int kWordRun = 32;
 
 // out[row, 16·panel …] from sixteen sums.
 SLUICE_INLINE void finish_packed(const PackedShare& s, int64_t row, int64_t panel, const float* sums) {

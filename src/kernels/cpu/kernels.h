@@ -78,11 +78,12 @@ struct CpuKernels {
   // Widens panels of weights into scratch: for many rows, at the speed of arithmetic. Same bits as matmul_direct.
   // k ≤ kPanelDepthMax.
   void (*matmul_panel)(const MatmulShare& share);
-  // packed.h: rows of x as codes, and the products of codes.
+  // packed.h: rows of x as codes, and the products of codes; `word_codes`: those of 8-bit weights as words.
+  bool word_codes;
   void (*code_rows)(const CodeShare& share);
   void (*matmul_packed)(const PackedShare& share);
-  // The same by tiles (tiles.h), whose rows are read 32 at a time: the coded rows must have room for whole blocks. Used
-  // for many rows when `use_tiles`.
+  // The same by tiles (tiles.h), with codes as bytes. Rows are read 32 at a time: the coded rows must have room for
+  // whole blocks. Used for many rows when `use_tiles`.
   void (*matmul_tiled)(const PackedShare& share);
   bool use_tiles;
   void (*attention)(const AttentionShare& share);

@@ -30,9 +30,10 @@ constexpr float kSumStartValue = 12582912.0f;
 // Rows of x as codes. `sums` has one number for each of the weight's groups: as int32 kSumStart − offset · Σ code(x),
 // at which the integer sum starts, or with minima as float Σ code(x).
 struct CodedRows {
-  int8_t* codes;  // [rows, stride]; 0 from k to depth
-  int64_t stride;
-  float* scales;  // [rows, scale_stride]
+  std::byte* codes;  // [rows, stride] int8, or int16 in the order 0 2 1 3 of every four; 0 from k to depth
+  int64_t stride;    // bytes
+  bool words;        // int16: 8-bit weights in tables without a dot product of bytes
+  float* scales;     // [rows, scale_stride]
   int64_t scale_stride;
   int32_t* sums;  // [rows, sum_stride]
   int64_t sum_stride;
@@ -73,8 +74,8 @@ struct PackedShare {
 // With more rows than a tile k is walked in blocks of this depth: two panels of a block stay in the level-1 cache and
 // the rows of x in the level-2 cache, and the sums of a share wait in scratch from block to block.
 constexpr int kPackedBlock = 1024;
-constexpr int kPackedShareRows = 256;  // whose codes of one block take a quarter of a level-2 cache
-constexpr int kPackedSharePanels = 8;  // that they meet while they are there
+constexpr int kPackedShareBytes = 256 * 1024;  // of one block's codes: a quarter of a level-2 cache, or half
+constexpr int kPackedSharePanels = 8;          // that they meet while they are there
 static constexpr size_t packed_scratch_floats(int64_t rows, int64_t panels) {
   return static_cast<size_t>(rows) * static_cast<size_t>(panels) * 16;
 }

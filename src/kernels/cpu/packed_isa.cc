@@ -9,7 +9,7 @@ namespace sluice::kernels::SLUICE_ISA {
 namespace {
 
 constexpr int kLineBytes = 64;
-constexpr int kTileRows = kWidth == 16 ? 6 : 2;
+constexpr int kTileRows = kWidth == 16 ? 6 : 4;
 constexpr int kTilePanels = kWidth == 16 ? 2 : 1;
 constexpr int kStreamAhead = 4096;  // bytes
 constexpr int kUnit = 16;           // elements of k between two looks at a group's end
@@ -30,36 +30,72 @@ struct Place {
   float* sums;  // [rows of the tile, panels of the tile, 16]
 };
 
-// Sixteen elements of k: dot[r][c] += Σ code(w) · code(x).
+// kUnit elements of k: sums[r][c] += Σ code(w) · code(x).
 template <int kBits, int kRows, int kPanels>
-SLUICE_INLINE void multiply_unit(const std::byte* const w[kPanels], const int8_t* x, int64_t stride,
-                                 I dot[kRows][kPanels][kParts]) {
+SLUICE_INLINE void multiply_unit(const std::byte* const w[kPanels], const std::byte* x, int64_t stride,
+                                 I sums[kRows][kPanels][kParts]) {
   constexpr int kLines = kUnit * kBits / 32;
 #pragma GCC unroll 4
   for (int line = 0; line < kLines; ++line) {
-    constexpr int kHalves = kBits == 4 ? 2 : 1;
-    Codes codes[kHalves][kPanels];
+    I bytes[kPanels][kParts];
 #pragma GCC unroll 4
-    for (int c = 0; c < kPanels; ++c) {
-      if constexpr (kBits == 4) {
-        load_nibbles(w[c] + line * kLineBytes, codes[0][c], codes[kHalves - 1][c]);
-      } else {
-        codes[0][c] = load_codes(w[c] + line * kLineBytes);
-      }
-    }
+    for (int i = 0; i < kPanels * kParts; ++i)
+      bytes[i / kParts][i % kParts] = int_load(w[i / kParts] + line * kLineBytes + i % kParts * kWidth * 4);
 #pragma GCC unroll 2
-    for (int half = 0; half < kHalves; ++half) {
+    for (int half = 0; half < kHalves<kBits>; ++half) {
+      I codes[kPanels][kParts];
+#pragma GCC unroll 4
+      for (int i = 0; i < kPanels * kParts; ++i)
+        codes[i / kParts][i % kParts] = half_of<kBits>(bytes[i / kParts][i % kParts], half);
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
-        const Four four = broadcast_four(x + r * stride + (line * kHalves + half) * 4);
+        const I four = int_broadcast(x + r * stride + (line * kHalves<kBits> + half) * 4);
 #pragma GCC unroll 4
-        for (int c = 0; c < kPanels; ++c) add_products(dot[r][c], codes[half][c], four);
+        for (int i = 0; i < kPanels * kParts; ++i)
+          add_products<kBits>(sums[r][i / kParts][i % kParts], codes[i / kParts][i % kParts], four);
       }
     }
   }
 }
 
-template <int kBits, bool kMinima, int kRows, int kPanels>
+// Elements [0, count) of a group: dot[r][c] = start(r) + Σ code(w) · code(x).
+template <int kBits, int kRows, int kPanels, class Start>
+SLUICE_INLINE void multiply_group(const std::byte* w[kPanels], const std::byte*& x, int64_t stride, int64_t count,
+                                  const Start& start, I dot[kRows][kPanels][kParts]) {
+  bool begun = !kWordSums<kBits>;
+  if (begun) {
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+      for (int i = 0; i < kPanels * kParts; ++i) dot[r][i / kParts][i % kParts] = start(r);
+    }
+  }
+  do {
+    I words[kRows][kPanels][kParts] = {};
+    int64_t run = kWordSums<kBits> && count > kWordRun ? kWordRun : count;
+    count -= run;
+    for (; run > 0; run -= kUnit, x += kUnit * kCodeBytes<kBits>) {
+      multiply_unit<kBits, kRows, kPanels>(w, x, stride, kWordSums<kBits> ? words : dot);
+#pragma GCC unroll 4
+      for (int c = 0; c < kPanels; ++c) w[c] += kUnit * kLanes * kBits / 8;
+    }
+    if constexpr (kWordSums<kBits>) {
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+        for (int i = 0; i < kPanels * kParts; ++i) {
+          I& sum = dot[r][i / kParts][i % kParts];
+          const I more = word_products(words[r][i / kParts][i % kParts], int_set1(0x00010001));
+          sum = int_add(begun ? sum : start(r), more);
+        }
+      }
+      begun = true;
+    }
+  } while (count > 0);
+}
+
+// kGroup: the weight's group, or 0 for any.
+template <int kBits, bool kMinima, int kGroup, int kRows, int kPanels>
 [[gnu::noinline]] void multiply_tile(const PackedShare& s, const Place& at, bool first, Ahead ahead) {
   constexpr int kScaleBytes = (kMinima ? 2 : 1) * kLanes * 2;
   F sum[kRows][kPanels][kParts];
@@ -71,14 +107,15 @@ template <int kBits, bool kMinima, int kRows, int kPanels>
   }
   const std::byte* w[kPanels];
   const std::byte* scales[kPanels];
-  int64_t group = at.k_begin / s.group;
+  const int64_t group_size = kGroup > 0 ? kGroup : s.group;
+  const int64_t group = at.k_begin / group_size;
 #pragma GCC unroll 4
   for (int c = 0; c < kPanels; ++c) {
     const std::byte* panel = at.panel + static_cast<size_t>(c) * at.step;
     w[c] = panel + at.k_begin * kLanes * kBits / 8;
     scales[c] = panel + s.scale_offset + group * kScaleBytes;
   }
-  const int8_t* x = s.x.codes + at.row * s.x.stride + at.k_begin;
+  const std::byte* x = s.x.codes + at.row * s.x.stride + at.k_begin * kCodeBytes<kBits>;
   const float* x_scales = s.x.scales + at.row * s.x.scale_stride + at.k_begin / kActivationGroup;
   const int32_t* x_sums = s.x.sums + at.row * s.x.sum_stride + group;
 
@@ -91,24 +128,18 @@ template <int kBits, bool kMinima, int kRows, int kPanels>
     if (ahead.x) {
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
-        for (int line = 0; line < kActivationGroup; line += kLineBytes) prefetch_x(x + (r + kRows) * s.x.stride + line);
+        for (int line = 0; line < kActivationGroup * kCodeBytes<kBits>; line += kLineBytes)
+          prefetch_x(x + (r + kRows) * s.x.stride + line);
       }
     }
     F inner[kRows][kPanels][kParts] = {};
-    for (int64_t g = k; g < activation_end; ++x_sums) {
-      const int64_t group_end = g + s.group < activation_end ? g + s.group : activation_end;
+    for (int64_t g = k; g < activation_end; g += group_size, ++x_sums) {
+      // The last group may be cut short by the padded depth, but not one of 64 or less.
+      const int64_t left = activation_end - g;
+      const int64_t count = kGroup > 0 || group_size < left ? group_size : left;
       I dot[kRows][kPanels][kParts];
-#pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r) {
-        const I start = kMinima ? int_set1(kSumStart) : int_set1(x_sums[r * s.x.sum_stride]);
-#pragma GCC unroll 8
-        for (int i = 0; i < kPanels * kParts; ++i) dot[r][i / kParts][i % kParts] = start;
-      }
-      for (; g < group_end; g += kUnit, x += kUnit) {
-        multiply_unit<kBits, kRows, kPanels>(w, x, s.x.stride, dot);
-#pragma GCC unroll 4
-        for (int c = 0; c < kPanels; ++c) w[c] += kUnit * kLanes * kBits / 8;
-      }
+      const auto start = [&](int r) { return int_set1(kMinima ? kSumStart : x_sums[r * s.x.sum_stride]); };
+      multiply_group<kBits, kRows, kPanels>(w, x, s.x.stride, count, start, dot);
 #pragma GCC unroll 8
       for (int i = 0; i < kPanels * kParts; ++i) {
         const int c = i / kParts;
@@ -144,22 +175,22 @@ template <int kBits, bool kMinima, int kRows, int kPanels>
   }
 }
 
-template <int kBits, bool kMinima, int kPanels>
+template <int kBits, bool kMinima, int kGroup, int kPanels>
 void multiply_rows(int rows, const PackedShare& s, const Place& at, bool first, const Ahead& ahead) {
   switch (rows) {
     case 1:
-      return multiply_tile<kBits, kMinima, 1, kPanels>(s, at, first, ahead);
+      return multiply_tile<kBits, kMinima, kGroup, 1, kPanels>(s, at, first, ahead);
     case 2:
-      return multiply_tile<kBits, kMinima, 2, kPanels>(s, at, first, ahead);
-#if defined(__AVX512F__)
+      return multiply_tile<kBits, kMinima, kGroup, 2, kPanels>(s, at, first, ahead);
     case 3:
-      return multiply_tile<kBits, kMinima, 3, kPanels>(s, at, first, ahead);
+      return multiply_tile<kBits, kMinima, kGroup, 3, kPanels>(s, at, first, ahead);
     case 4:
-      return multiply_tile<kBits, kMinima, 4, kPanels>(s, at, first, ahead);
+      return multiply_tile<kBits, kMinima, kGroup, 4, kPanels>(s, at, first, ahead);
+#if defined(__AVX512F__)
     case 5:
-      return multiply_tile<kBits, kMinima, 5, kPanels>(s, at, first, ahead);
+      return multiply_tile<kBits, kMinima, kGroup, 5, kPanels>(s, at, first, ahead);
     case 6:
-      return multiply_tile<kBits, kMinima, 6, kPanels>(s, at, first, ahead);
+      return multiply_tile<kBits, kMinima, kGroup, 6, kPanels>(s, at, first, ahead);
 #endif
     default:
       return;
@@ -184,7 +215,7 @@ struct Block {
   const std::byte* next;  // the panels of the block after this one; null: there is none
 };
 
-template <int kBits, bool kMinima, int kPanels>
+template <int kBits, bool kMinima, int kGroup, int kPanels>
 void multiply_block(const PackedShare& s, const Block& block) {
   const std::byte* const panel = s.panels + static_cast<size_t>(block.panel) * s.panel_bytes;
   const int64_t rows = s.row_end - s.row_begin;
@@ -197,7 +228,7 @@ void multiply_block(const PackedShare& s, const Block& block) {
   for (int64_t row = 0; row < rows; row += kTileRows, sums += kTileRows * kPanels * kLanes) {
     const int64_t count = least(kTileRows, rows - row);
     const Place at = {panel, s.panel_bytes, s.row_begin + row, block.k_begin, block.k_end, sums};
-    multiply_rows<kBits, kMinima, kPanels>(static_cast<int>(count), s, at, block.k_begin == 0, ahead);
+    multiply_rows<kBits, kMinima, kGroup, kPanels>(static_cast<int>(count), s, at, block.k_begin == 0, ahead);
     if (ahead.from != nullptr) ahead.from += int64_t{ahead.lines} * kLineBytes * groups;
     if (block.k_end < s.depth) continue;
     int64_t panels[kPanels];
@@ -208,7 +239,7 @@ void multiply_block(const PackedShare& s, const Block& block) {
 
 // Rows that fit one tile: every weight is read once, so memory decides. The panels are walked as kPanels streams, each
 // from its own start through memory in ascending order.
-template <int kBits, bool kMinima, int kPanels>
+template <int kBits, bool kMinima, int kGroup, int kPanels>
 int64_t stream_panels(const PackedShare& s, int64_t panel) {
   const int64_t length = (s.panel_end - panel) / kPanels;
   const int rows = static_cast<int>(s.row_end - s.row_begin);
@@ -216,7 +247,7 @@ int64_t stream_panels(const PackedShare& s, int64_t panel) {
   for (int64_t i = 0; i < length; ++i) {
     const std::byte* first = s.panels + static_cast<size_t>(panel + i) * s.panel_bytes;
     const Place at = {first, static_cast<size_t>(length) * s.panel_bytes, s.row_begin, 0, s.depth, s.scratch};
-    multiply_rows<kBits, kMinima, kPanels>(rows, s, at, true, {first + kStreamAhead, kGroupLines, false});
+    multiply_rows<kBits, kMinima, kGroup, kPanels>(rows, s, at, true, {first + kStreamAhead, kGroupLines, false});
     int64_t panels[kPanels];
     for (int c = 0; c < kPanels; ++c) panels[c] = panel + i + c * length;
     finish_tile<kPanels>(s, s.row_begin, rows, panels, s.scratch);
@@ -224,11 +255,11 @@ int64_t stream_panels(const PackedShare& s, int64_t panel) {
   return panel + length * kPanels;
 }
 
-template <int kBits, bool kMinima>
+template <int kBits, bool kMinima, int kGroup>
 void multiply_all(const PackedShare& s) {
   if (s.row_end - s.row_begin <= kTileRows) {
-    const int64_t panel = stream_panels<kBits, kMinima, kTilePanels>(s, s.panel_begin);
-    if constexpr (kTilePanels > 1) stream_panels<kBits, kMinima, 1>(s, panel);
+    const int64_t panel = stream_panels<kBits, kMinima, kGroup, kTilePanels>(s, s.panel_begin);
+    if constexpr (kTilePanels > 1) stream_panels<kBits, kMinima, kGroup, 1>(s, panel);
     return;
   }
   for (int64_t k = 0; k < s.depth; k += kPackedBlock) {
@@ -242,9 +273,9 @@ void multiply_all(const PackedShare& s) {
         block.next = s.panels + static_cast<size_t>(s.panel_begin) * s.panel_bytes + k_end * kLanes * kBits / 8;
       }
       if (count == kTilePanels) {
-        multiply_block<kBits, kMinima, kTilePanels>(s, block);
+        multiply_block<kBits, kMinima, kGroup, kTilePanels>(s, block);
       } else {
-        multiply_block<kBits, kMinima, 1>(s, block);
+        multiply_block<kBits, kMinima, kGroup, 1>(s, block);
       }
       panel += count;
     }
@@ -297,22 +328,39 @@ SLUICE_INLINE float code_group(const float* x, int64_t count, int64_t padded, in
   return scale;
 }
 
+// Codes as products without VNNI want them: words, of every four in the order 0 2 1 3.
+SLUICE_INLINE void store_words(const int8_t* codes, int64_t count, std::byte* out) {
+  const __m128i order = _mm_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15);
+  for (int64_t i = 0; i < count; i += 8, out += 16) {
+    const __m128i words = _mm_cvtepi8_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(codes + i)));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_shuffle_epi8(words, order));
+  }
+}
+
+template <int kBits, bool kMinima>
+void multiply_any(const PackedShare& s) {
+  return s.group == 32 ? multiply_all<kBits, kMinima, 32>(s) : multiply_all<kBits, kMinima, 0>(s);
+}
+
 }  // namespace
 
 void code_rows(const CodeShare& s) {
   for (int64_t row = s.row_begin; row < s.row_end; ++row) {
     const float* x = s.x + row * s.k;
-    int8_t* codes = s.out.codes + row * s.out.stride;
+    std::byte* out = s.out.codes + row * s.out.stride;
     float* scales = s.out.scales + row * s.out.scale_stride;
     int32_t* sums = s.out.sums + row * s.out.sum_stride;
     for (int64_t k = 0; k < s.depth; k += kActivationGroup) {
       const int64_t count = s.k - k < 0 ? 0 : least(s.k - k, kActivationGroup);
       const int64_t padded = least(kActivationGroup, s.depth - k);
-      float scale = count == kActivationGroup ? code_whole_group(x + k, codes + k) : 0;
-      if (scale == 0) scale = code_group(x + k, count, padded, codes + k);
+      int8_t own[kActivationGroup];
+      int8_t* codes = s.out.words ? own : reinterpret_cast<int8_t*>(out) + k;
+      float scale = count == kActivationGroup ? code_whole_group(x + k, codes) : 0;
+      if (scale == 0) scale = code_group(x + k, count, padded, codes);
       *scales++ = scale;
+      if (s.out.words) store_words(codes, padded, out + 2 * k);
       int64_t eights[kActivationGroup / 8] = {};
-      sum_eights(codes + k, padded, eights);
+      sum_eights(codes, padded, eights);
       for (int64_t begin = 0; begin < padded; begin += s.group) {
         int64_t sum = 0;
         for (int64_t i = begin / 8; i < (begin + s.group) / 8; ++i) sum += eights[i];
@@ -326,8 +374,8 @@ void code_rows(const CodeShare& s) {
 }
 
 void matmul_packed(const PackedShare& s) {
-  if (s.bits == 4) return s.minima ? multiply_all<4, true>(s) : multiply_all<4, false>(s);
-  return s.minima ? multiply_all<8, true>(s) : multiply_all<8, false>(s);
+  if (s.bits == 4) return s.minima ? multiply_any<4, true>(s) : multiply_any<4, false>(s);
+  return s.minima ? multiply_any<8, true>(s) : multiply_any<8, false>(s);
 }
 
 }  // namespace sluice::kernels::SLUICE_ISA

@@ -23,12 +23,19 @@ constexpr int64_t kSkew = 64;            // bytes between coded rows, so that th
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
 
-// Whether the rows coded for one matrix serve the other too.
-bool same_codes(const PackedView& a, const PackedView& b) {
-  return a.depth == b.depth && a.format.group == b.format.group && a.format.offset() == b.format.offset();
+bool use_tiles(const CpuKernels& kernels, int64_t rows) { return kernels.use_tiles && rows >= kTiledRowsLeast; }
+
+bool word_codes(const CpuKernels& kernels, const PackedView& view, int64_t rows) {
+  return kernels.word_codes && view.format.bits == 8 && !use_tiles(kernels, rows);
 }
 
-CodeShare code_share(const MatmulArgs& args, const PackedView& view) {
+// Whether the rows coded for one matrix serve the other too.
+bool same_codes(const CpuKernels& kernels, int64_t rows, const PackedView& a, const PackedView& b) {
+  return a.depth == b.depth && a.format.group == b.format.group && a.format.offset() == b.format.offset() &&
+         word_codes(kernels, a, rows) == word_codes(kernels, b, rows);
+}
+
+CodeShare code_share(const CpuKernels& kernels, const MatmulArgs& args, const PackedView& view) {
   CodeShare share = {};
   share.x = args.x;
   share.k = view.k;
@@ -37,20 +44,21 @@ CodeShare code_share(const MatmulArgs& args, const PackedView& view) {
   share.offset = view.format.offset();
   share.row_end = args.rows;
   CodedRows& out = share.out;
-  out.stride = view.depth + kSkew;
+  out.words = word_codes(kernels, view, args.rows);
+  out.stride = view.depth * (out.words ? 2 : 1) + kSkew;
   out.scale_stride = round_up(divide_up(view.depth, kActivationGroup), 16);
   out.sum_stride = round_up(view.groups, 16);
   const int64_t rows = round_up(args.rows, kTiledRows);
   const int64_t words = rows * (out.stride / 4 + out.scale_stride + out.sum_stride);
   float* memory = shared_scratch(static_cast<size_t>(words));
-  out.codes = reinterpret_cast<int8_t*>(memory);
+  out.codes = reinterpret_cast<std::byte*>(memory);
   out.scales = memory + rows * out.stride / 4;
   out.sums = reinterpret_cast<int32_t*>(out.scales + rows * out.scale_stride);
   return share;
 }
 
 CodedRows code(const CpuKernels& kernels, ThreadPool& pool, const MatmulArgs& args, const PackedView& view) {
-  const CodeShare whole = code_share(args, view);
+  const CodeShare whole = code_share(kernels, args, view);
   if (pool.threads() == 1 || args.rows * view.k < kSerialCodes) {
     kernels.code_rows(whole);
     return whole.out;
@@ -90,7 +98,8 @@ struct Cut {
   int64_t panels;
   int64_t rows;
 };
-Cut cut(const ThreadPool& pool, const MatmulArgs& args, const PackedView& view, int64_t panels_in_all) {
+Cut cut(const ThreadPool& pool, const MatmulArgs& args, const PackedView& view, const CodedRows& x,
+        int64_t panels_in_all) {
   const int64_t wanted = kSharesPerThread * pool.threads();
   const int64_t streaming = std::max<int64_t>(1, kShareBytes / static_cast<int64_t>(view.panel_bytes));
   const int64_t balanced = std::max<int64_t>(1, panels_in_all / wanted);
@@ -98,9 +107,11 @@ Cut cut(const ThreadPool& pool, const MatmulArgs& args, const PackedView& view, 
   const int64_t panels = round_up(std::min(balanced, most), 2);
   const int64_t pieces = divide_up(panels_in_all, panels);
   const int64_t balanced_rows = divide_up(args.rows, std::max<int64_t>(1, wanted / pieces));
-  const int64_t rows = std::clamp<int64_t>(balanced_rows, std::min(args.rows, kRowsPerShareLeast), kPackedShareRows);
-  // Whole blocks of tiles, or whole tiles of registers: nearly so for both.
-  return {panels, round_up(divide_up(args.rows, divide_up(args.rows, rows)), args.rows > kTiledRows ? kTiledRows : 6)};
+  const int64_t rows_max = kPackedShareBytes / (kPackedBlock * (x.words ? 2 : 1));
+  const int64_t rows = std::clamp(balanced_rows, std::min(args.rows, kRowsPerShareLeast), rows_max);
+  // Whole blocks of tiles, or whole tiles of registers (of four or six rows): nearly so for all.
+  const int64_t unit = args.rows > kTiledRows ? kTiledRows : 12;
+  return {panels, round_up(divide_up(args.rows, divide_up(args.rows, rows)), unit)};
 }
 
 // All products of `all` meet the same coded rows.
@@ -112,7 +123,7 @@ void multiply(const CpuKernels& kernels, ThreadPool& pool, std::span<const Matmu
     products += args.rows * view.n * view.k;
   }
   const int64_t rows = all.front().rows;
-  const Cut pieces = cut(pool, all.front(), packed_view(*all.front().weight), panels);
+  const Cut pieces = cut(pool, all.front(), packed_view(*all.front().weight), x, panels);
   const bool serial = pool.threads() == 1 || products < kSerialProducts;
   const int64_t row_tasks = divide_up(rows, pieces.rows);
   int64_t tasks = 0;
@@ -133,8 +144,7 @@ void multiply(const CpuKernels& kernels, ThreadPool& pool, std::span<const Matmu
     share.row_end = std::min(rows, share.row_begin + pieces.rows);
     share.scratch =
         thread_scratch(packed_scratch_floats(share.row_end - share.row_begin, share.panel_end - share.panel_begin));
-    const bool tiled = kernels.use_tiles && rows >= kTiledRowsLeast;
-    (tiled ? kernels.matmul_tiled : kernels.matmul_packed)(share);
+    (use_tiles(kernels, rows) ? kernels.matmul_tiled : kernels.matmul_packed)(share);
   };
   if (!serial) return pool.parallel_for(tasks, one);
   for (int64_t task = 0; task < tasks; ++task) one(task, 0);
@@ -147,7 +157,7 @@ void matmul_packed(const CpuKernels& kernels, ThreadPool& pool, std::span<const 
   for (size_t i = 0; i < all.size();) {
     const PackedView view = packed_view(*all[i].weight);
     size_t end = i + 1;
-    while (end < all.size() && same_codes(view, packed_view(*all[end].weight))) ++end;
+    while (end < all.size() && same_codes(kernels, all[i].rows, view, packed_view(*all[end].weight))) ++end;
     multiply(kernels, pool, all.subspan(i, end - i), code(kernels, pool, all[i], view));
     i = end;
   }

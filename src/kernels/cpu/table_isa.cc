@@ -1,5 +1,6 @@
 // The table of this instruction set.
 
+#include "kernels/cpu/int_lanes.h"
 #include "kernels/cpu/shares.h"
 
 namespace sluice::kernels::SLUICE_ISA {
@@ -10,6 +11,7 @@ constexpr CpuKernels table(bool use_tiles) {
   return {
       .matmul_direct = matmul_direct,
       .matmul_panel = matmul_panel,
+      .word_codes = kWordCodes,
       .code_rows = code_rows,
       .matmul_packed = matmul_packed,
       .matmul_tiled = matmul_tiled,

@@ -51,7 +51,7 @@ const std::byte* code_lines(const PackedShare& s, const std::byte* panel, int64_
 // dots = Σ code(x) · code(w) over elements [k, k + count).
 void multiply_group(const PackedShare& s, const Block& block, int64_t k, int64_t count, Workplace& w) {
   const int64_t step = least(s.group, 64);
-  const int8_t* x = s.x.codes + block.row * s.x.stride + k;
+  const std::byte* x = s.x.codes + block.row * s.x.stride + k;
   const std::byte* first = code_lines(s, block.panels[0], k, count, w.lines[0]);
   const std::byte* second = code_lines(s, block.panels[1], k, count, w.lines[1]);
   tile_zero<0>(w.tiles);
@@ -118,24 +118,22 @@ void multiply_block(const PackedShare& s, const Block& block, Workplace& w) {
 
 void matmul_tiled(const PackedShare& s) {
   Workplace w;
-  const int64_t whole = s.panel_begin + (s.panel_end - s.panel_begin) / kBlockPanels * kBlockPanels;
   configure(w.tiles, static_cast<int>(least(s.group, 64)));
-  for (int64_t panel = s.panel_begin; panel < whole; panel += kBlockPanels) {
+  for (int64_t panel = s.panel_begin; panel < s.panel_end; panel += kBlockPanels) {
     const std::byte* first = s.panels + static_cast<size_t>(panel) * s.panel_bytes;
+    const int64_t panels = least(kBlockPanels, s.panel_end - panel);
     for (int64_t row = s.row_begin; row < s.row_end; row += kBlockRows) {
-      const Block block = {{first, first + s.panel_bytes}, row, least(kBlockRows, s.row_end - row)};
+      // A panel that stands alone is computed twice.
+      const Block block = {
+          {first, panels > 1 ? first + s.panel_bytes : first}, row, least(kBlockRows, s.row_end - row)};
       multiply_block(s, block, w);
       for (int64_t r = 0; r < block.rows; ++r) {
-        for (int c = 0; c < kBlockPanels; ++c)
+        for (int64_t c = 0; c < panels; ++c)
           finish_packed(s, row + r, panel + c, w.sums + (r * kBlockPanels + c) * kLanes);
       }
     }
   }
   release(w.tiles);
-  if (whole == s.panel_end) return;
-  PackedShare last = s;
-  last.panel_begin = whole;
-  matmul_packed(last);
 }
 
 }  // namespace sluice::kernels::SLUICE_ISA

@@ -47,6 +47,23 @@ SLUICE_UNIT_LOOP(dot_int8, "avx512f,avx512vnni", __m512i, "vpdpbusd")
 SLUICE_UNIT_LOOP(dot_int8_256, "avx2,avxvnni", __m256i, "%{vex%} vpdpbusd")
 #undef SLUICE_UNIT_LOOP
 
+// Products of bytes or words, summed by a second instruction: what there is without a dot product.
+#define SLUICE_PAIR_LOOP(function, features, Register, product, addition)                                    \
+  [[gnu::target(features)]] void function(int64_t passes, const std::byte*) {                                \
+    Register sums[kSums] = {}, products;                                                                     \
+    const Register a = {}, b = {};                                                                           \
+    for (int64_t pass = 0; pass < passes; ++pass) {                                                          \
+      _Pragma("GCC unroll 12") for (int i = 0; i < kSums; ++i) asm volatile(                                 \
+          product " %2, %3, %1\n" addition " %1, %0, %0" : "+v"(sums[i]), "=&v"(products) : "v"(a), "v"(b)); \
+    }                                                                                                        \
+  }
+
+SLUICE_PAIR_LOOP(words_256, "avx2", __m256i, "vpmaddwd", "vpaddd")
+SLUICE_PAIR_LOOP(words_512, "avx512f,avx512bw", __m512i, "vpmaddwd", "vpaddd")
+SLUICE_PAIR_LOOP(bytes_256, "avx2", __m256i, "vpmaddubsw", "vpaddw")
+SLUICE_PAIR_LOOP(bytes_512, "avx512f,avx512bw", __m512i, "vpmaddubsw", "vpaddw")
+#undef SLUICE_PAIR_LOOP
+
 // Four products to one 64-byte load, as a register-blocked matrix product has them.
 [[gnu::target("avx512f,avx512vnni")]] void dot_int8_loads(int64_t passes, const std::byte* operands) {
   __m512i sums[kSums] = {};
@@ -121,8 +138,13 @@ void append_x86(std::vector<UnitLoop>& loops) {
   if (__builtin_cpu_supports("avx512vnni")) {
     add("int8 vnni", "OP/s", per_register(64), dot_int8);
     add("int8 vnni, a level-1 load to four products", "OP/s", per_register(64), dot_int8_loads);
-  } else if (__builtin_cpu_supports("avxvnni")) {
-    add("int8 vnni", "OP/s", per_register(32), dot_int8_256);
+  } else if (__builtin_cpu_supports("avx512bw")) {
+    add("int8 as words", "OP/s", per_register(32), words_512);
+    add("int4 as bytes", "OP/s", per_register(64), bytes_512);
+  } else if (__builtin_cpu_supports("avx2")) {
+    add("int8 as words", "OP/s", per_register(16), words_256);
+    add("int4 as bytes", "OP/s", per_register(32), bytes_256);
+    if (__builtin_cpu_supports("avxvnni")) add("int8 vnni", "OP/s", per_register(32), dot_int8_256);
   }
   if (may_use_tiles()) {
     constexpr double kInt8 = 4.0 * 2 * 16 * 16 * 64, kBf16 = kInt8 / 2;

@@ -29,10 +29,10 @@ extern const CpuKernels kTiledKernels;
 
 namespace {
 
-constexpr Ops kAvx2 = OpsOnCpu<avx2::kKernels>::table("avx2", false);
+constexpr Ops kAvx2 = OpsOnCpu<avx2::kKernels>::table("avx2", true);
 constexpr Ops kTiles = OpsOnCpu<avx2::kTiledKernels>::table("tiles", false);
 constexpr Ops kAmx = OpsOnCpu<amx::kTiledKernels>::table("amx", true);
-constexpr Ops kAvx512 = OpsOnCpu<avx512::kKernels>::table("avx512", false);
+constexpr Ops kAvx512 = OpsOnCpu<avx512::kKernels>::table("avx512", true);
 constexpr Ops kAvx512Vnni = OpsOnCpu<avx512vnni::kKernels>::table("avx512vnni", true);
 
 // __builtin_cpu_supports also asks whether the operating system saves the registers.
