@@ -142,18 +142,26 @@ SLUICE_INLINE void multiply_tile(const TileInput& in, const TileEnds& ends) {
     }
     const int64_t whole = in.length & ~int64_t{kLanes - 1};
     for (int64_t k = 0; k < whole; k += kLanes, w += kTileLanes) {
-      const F w0 = load(w);
-      const F w1 = load(w + kLanes);
-      const F w2 = load(w + 2 * kLanes);
-      const F w3 = load(w + 3 * kLanes);
+#if defined(__AVX512F__)
+      F columns[kTileColumns];
+      for (int c = 0; c < kTileColumns; ++c) columns[c] = load(w + c * kLanes);
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
         const F v = load(x + r * in.stride + k);
-        sum[r][0] = fma(v, w0, sum[r][0]);
-        sum[r][1] = fma(v, w1, sum[r][1]);
-        sum[r][2] = fma(v, w2, sum[r][2]);
-        sum[r][3] = fma(v, w3, sum[r][3]);
+#pragma GCC unroll 4
+        for (int c = 0; c < kTileColumns; ++c) sum[r][c] = fma(v, columns[c], sum[r][c]);
       }
+#else
+      // Twelve sums leave four registers: the rows of x take three, and the columns pass through the last.
+      F rows[kRows];
+      for (int r = 0; r < kRows; ++r) rows[r] = load(x + r * in.stride + k);
+#pragma GCC unroll 4
+      for (int c = 0; c < kTileColumns; ++c) {
+        const F column = load(w + c * kLanes);
+#pragma GCC unroll 8
+        for (int r = 0; r < kRows; ++r) sum[r][c] = fma(rows[r], column, sum[r][c]);
+      }
+#endif
     }
     if (whole < in.length) {
       const int64_t rest = clamp_lanes(in.length - whole - part * kWidth);

@@ -73,7 +73,9 @@ struct AttentionShare {
 };
 
 struct CpuKernels {
-  // Widens weights in registers: for a few rows, at the speed of memory.
+  // Widens weights in registers: for a few rows, at the speed of memory. Sixteen registers hold the sums of fewer rows
+  // than thirty-two, hence `direct_rows_max`.
+  int64_t direct_rows_max;
   void (*matmul_direct)(const MatmulShare& share);
   // Widens panels of weights into scratch: for many rows, at the speed of arithmetic. Same bits as matmul_direct.
   // k ≤ kPanelDepthMax.

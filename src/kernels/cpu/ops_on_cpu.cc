@@ -13,11 +13,10 @@ constexpr int64_t kSerialElements = 32 * 1024;
 constexpr int64_t kSerialProducts = 128 * 1024;
 // One share reads about this much of a weight: small enough to balance threads, large enough to stream.
 constexpr int64_t kDirectShareBytes = 128 * 1024;
-// Up to this many floats of x, which then stay in a level-2 cache, and this many rows, widening weights in registers
-// for every few rows costs less than widening a panel in memory.
+// Up to this many floats of x, which then stay in a level-2 cache, and CpuKernels::direct_rows_max rows, widening
+// weights in registers for every few rows costs less than widening a panel in memory.
 constexpr int64_t kDirectFloatsMax = 64 * 1024;
-constexpr int64_t kDirectRowsMax = 40;
-constexpr int64_t kDirectRowsAlways = 8;
+constexpr int64_t kDirectRowsAlways = 8;  // however many floats
 // Rows that are worth widening a panel for; fewer are not split between threads.
 constexpr int64_t kPanelShareRows = 60;
 // Shares per thread that keep all threads busy to the end.
@@ -220,8 +219,9 @@ void matmul(const CpuKernels& kernels, ThreadPool& pool, const MatmulArgs& args)
   whole.row_end = args.rows;
   whole.column_end = whole.n;
   if (args.rows == 0 || whole.n == 0) return;
-  const bool few_rows = args.rows <= kDirectRowsMax && args.rows * whole.k <= kDirectFloatsMax;
-  const bool direct = few_rows || args.rows <= kDirectRowsAlways || whole.k > kPanelDepthMax;
+  const bool few_rows = args.rows <= kernels.direct_rows_max &&
+                        (args.rows <= kDirectRowsAlways || args.rows * whole.k <= kDirectFloatsMax);
+  const bool direct = few_rows || whole.k > kPanelDepthMax;
   if (pool.threads() == 1 || args.rows * whole.n * whole.k < kSerialProducts) {
     if (direct) return kernels.matmul_direct(whole);
     whole.scratch = thread_scratch(kMatmulScratchFloats);

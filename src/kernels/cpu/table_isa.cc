@@ -9,6 +9,7 @@ namespace {
 
 constexpr CpuKernels table(bool use_tiles) {
   return {
+      .direct_rows_max = kWidth == 16 ? 40 : 6,
       .matmul_direct = matmul_direct,
       .matmul_panel = matmul_panel,
       .word_codes = kWordCodes,
