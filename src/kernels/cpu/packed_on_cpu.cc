@@ -25,6 +25,7 @@ int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
 
 // Whether the rows coded for one matrix serve the other too.
 bool same_codes(const PackedView& a, const PackedView& b) {
+  if ((a.format.bits == 16) != (b.format.bits == 16)) return false;
   return a.depth == b.depth && a.format.group == b.format.group && a.format.offset() == b.format.offset();
 }
 
@@ -148,6 +149,11 @@ void matmul_packed(const CpuKernels& kernels, ThreadPool& pool, std::span<const 
     const PackedView view = packed_view(*all[i].weight);
     size_t end = i + 1;
     while (end < all.size() && same_codes(view, packed_view(*all[end].weight))) ++end;
+    if (view.format.bits == 16) {
+      matmul_bf16(kernels, pool, all.subspan(i, end - i));
+      i = end;
+      continue;
+    }
     multiply(kernels, pool, all.subspan(i, end - i), code(kernels, pool, all[i], view));
     i = end;
   }
