@@ -78,7 +78,9 @@ std::vector<Knob> make_knobs() {
       {"threads", &S::threads, "N", "compute threads (default: the CPUs this process may use)", kComputes, 0, 1024},
       {"cpu-affinity", &S::cpu_affinity, "LIST", "pin compute threads to these CPUs, e.g. 0-3,8", kRuns},
       {"kernels", &S::kernels, "NAME",
-       "pin one kernel implementation: ref, tiles, avx2, avx512, avx512vnni, avx512bf16, amx (default: the fastest here)", kRuns},
+       "pin one kernel implementation: ref, tiles, avx2, avx512, avx512vnni, avx512bf16, amx (default: the fastest "
+       "here)",
+       kRuns},
       {"host", &S::host, "ADDRESS", "address to listen on", kServe},
       {"port", &S::port, "N", "port to listen on; 0 takes a free one", kServe, 0, 65535},
       {"api-key",

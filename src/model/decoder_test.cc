@@ -205,6 +205,7 @@ TEST_P(DecoderGolden, SmallerTypesStayNear) {
   };
   const Narrow narrow[] = {
       {{.weights = {.dtype = DType::kBF16}, .block_tokens = kBlockTokens}, 2e-2},
+      {{.weights = {.dtype = DType::kBF16, .activations = Activations::kBF16}, .block_tokens = kBlockTokens}, 3e-2},
       {{.weights = {.dtype = DType::kF16}, .block_tokens = kBlockTokens}, 4e-3},
       {{.kv_dtype = DType::kF16, .block_tokens = kBlockTokens}, 4e-3},
       {{.kv_dtype = DType::kBF16, .block_tokens = kBlockTokens}, 2e-2},
@@ -266,6 +267,25 @@ TEST(TargetDtype, KeepsWhatNeedsNoChangeAndNeverQuantisesTwice) {
   EXPECT_EQ(target_dtype(DType::kQ8_0, Role::kQ, 64, int4), DType::kQ4_0);
   EXPECT_EQ(target_dtype(DType::kBF16, Role::kHead, 64, int4), DType::kQ8_0);
   EXPECT_EQ(target_dtype(DType::kBF16, Role::kQ, 40, int8), DType::kBF16);  // rows are not whole blocks
+}
+
+TEST(ResolveActivations, PacksWhatGainsAndLeavesSmallModelsAndChoicesAlone) {
+  kernels::Ops ops = kernels::reference_ops();
+  DecoderSpec spec;
+  const auto resolved = [&](Activations asked, int hidden_size) {
+    spec.hidden_size = hidden_size;
+    return resolve_activations({.activations = asked}, spec, ops).activations;
+  };
+  EXPECT_EQ(resolved(Activations::kAuto, 2048), Activations::kF32);
+  ops.fast_bf16 = true;
+  EXPECT_EQ(resolved(Activations::kAuto, 2048), Activations::kBF16);
+  EXPECT_EQ(resolved(Activations::kAuto, 64), Activations::kF32);
+  EXPECT_EQ(resolved(Activations::kInt8, 2048), Activations::kInt8);
+  ops.fast_int8 = true;
+  EXPECT_EQ(resolved(Activations::kAuto, 2048), Activations::kInt8AndBF16);
+  EXPECT_EQ(resolved(Activations::kBF16, 2048), Activations::kBF16);
+  ops.fast_bf16 = false;
+  EXPECT_EQ(resolved(Activations::kAuto, 2048), Activations::kInt8);
 }
 
 TEST(Decoder, NamesATokenOutsideTheVocabulary) {
