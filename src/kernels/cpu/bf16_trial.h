@@ -6,8 +6,9 @@
 
 namespace sluice::kernels {
 
-// Multiplies many rows by a small bf16 matrix, from its stored rows in float32 and packed, a few milliseconds. True
-// when packed takes less time, is right within the rounding of float32 sums, and gives a row the same bits alone.
+// Multiplies many rows and one by a small bf16 matrix, from its stored rows in float32 and packed, a few milliseconds.
+// True when packed takes less time for many rows and is fast enough for one to wait for memory alone, is right within
+// the rounding of float32 sums, and gives a row the same bits alone.
 bool bf16_gains(const CpuKernels& kernels);
 
 }  // namespace sluice::kernels
