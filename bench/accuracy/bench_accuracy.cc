@@ -41,6 +41,8 @@ class Accuracy {
     const Kind kinds[] = {
         {"as stored, f32 activations", {.activations = Activations::kF32}},
         {"as stored, int8 activations", {.activations = Activations::kInt8}},
+        {"bf16, f32 activations", {.dtype = DType::kBF16, .activations = Activations::kF32}},
+        {"bf16, bf16 activations", {.dtype = DType::kBF16, .activations = Activations::kBF16}},
         {"int8, f32 activations", {.quantization = WeightQuantization::kInt8, .activations = Activations::kF32}},
         {"int8, int8 activations", {.quantization = WeightQuantization::kInt8, .activations = Activations::kInt8}},
         {"int4, f32 activations", {.quantization = WeightQuantization::kInt4, .activations = Activations::kF32}},

@@ -2,7 +2,7 @@
 // the peak of their unit (float32 multiply-add, VNNI for packed int8 and int4) for products with many. Every figure is
 // a median over rounds in which all candidates take turns.
 //
-// bench_kernels [--threads N] [--rounds N] [--megabytes N] [--kernels NAME] [--only gemv|gemm|packed|attention]
+// bench_kernels [--threads N] [--rounds N] [--megabytes N] [--kernels NAME] [--only gemv|gemm|packed|bf16|attention]
 // [--clock wall|cpu]
 //
 // --clock cpu counts one thread's own CPU time: for a machine that others use at the same time.
@@ -108,6 +108,7 @@ class Bench {
     if (all || options_.only == "gemv") add_gemv();
     if (all || options_.only == "gemm") add_gemm();
     if (all || options_.only == "packed") add_packed();
+    if (all || options_.only == "bf16") add_bf16();
     if (all || options_.only == "attention") add_attention();
     for (int round = 0; round < options_.rounds; ++round) {
       for (Candidate& candidate : candidates_)
@@ -149,7 +150,7 @@ class Bench {
 
   // The unit that products with such weights are made of.
   std::string unit_of(const Tensor& tensor) const {
-    if (tensor.dtype == DType::kPacked) {
+    if (tensor.dtype == DType::kPacked && packed_view(tensor).format.bits < 16) {
       if (std::ranges::count(units_, "int8 vnni") > 0) return "int8 vnni";
       return packed_view(tensor).format.bits == 4 ? "int4 as bytes" : "int8 as words";
     }
@@ -240,6 +241,24 @@ class Bench {
                        "x" + std::to_string(k),
                    packed(kind.format, n, k), rows, true);
       }
+    }
+  }
+
+  // bf16 from stored rows and packed, in turn.
+  void add_bf16() {
+    constexpr PackedFormat kFormat = {.bits = 16, .group = 0};
+    for (const auto& [n, k] : {std::array<int64_t, 2>{32768, 1024}, {16384, 4096}}) {
+      const Tensor tensor = packed(kFormat, n, k);
+      for (const int64_t rows : {1, 2, 4, 8, 16}) {
+        const std::string shape = std::to_string(n) + "x" + std::to_string(k) + " rows " + std::to_string(rows);
+        add_matmul("bf16 gemv stored " + shape, weight(DType::kBF16, n, k), rows, false);
+        add_matmul("bf16 gemv packed " + shape, tensor, rows, false);
+      }
+    }
+    for (const auto& [rows, n, k] : {std::array<int64_t, 3>{32, 4096, 4096}, {128, 3072, 1024}, {512, 2048, 2048}}) {
+      const std::string shape = std::to_string(rows) + "x" + std::to_string(n) + "x" + std::to_string(k);
+      add_matmul("bf16 gemm stored " + shape, weight(DType::kBF16, n, k), rows, true);
+      add_matmul("bf16 gemm packed " + shape, packed(kFormat, n, k), rows, true);
     }
   }
 

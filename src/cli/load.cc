@@ -79,6 +79,7 @@ Result<local::LocalOptions> local_options(const std::string& model, const Settin
   if (settings.pack_cache == "off") options.load.pack_directory.clear();
   if (settings.activations == "f32") options.load.weights.activations = model::Activations::kF32;
   if (settings.activations == "int8") options.load.weights.activations = model::Activations::kInt8;
+  if (settings.activations == "bf16") options.load.weights.activations = model::Activations::kBF16;
   if (settings.quantize == "int8") options.load.weights.quantization = model::WeightQuantization::kInt8;
   if (settings.quantize == "int4") options.load.weights.quantization = model::WeightQuantization::kInt4;
   options.memory = {

@@ -40,12 +40,12 @@ std::vector<Knob> make_knobs() {
       {"activations",
        &S::activations,
        "TYPE",
-       "how quantised weights are multiplied: int8 rounds activations to 8 bits in groups of 128; auto does so where "
-       "that is fast",
+       "how weights are multiplied: int8 rounds activations that meet quantised weights to 8 bits in groups of 128, "
+       "bf16 those that meet bf16 weights to bf16; auto does either where that is fast",
        kLoads,
        0,
        0,
-       {"auto", "f32", "int8"}},
+       {"auto", "f32", "int8", "bf16"}},
       {"pack-cache", &S::pack_cache, "DIR|off",
        "keep packed weights there for the next start (default: $XDG_CACHE_HOME/sluice or ~/.cache/sluice)", kRuns},
       {"kv-dtype",
@@ -78,7 +78,9 @@ std::vector<Knob> make_knobs() {
       {"threads", &S::threads, "N", "compute threads (default: the CPUs this process may use)", kComputes, 0, 1024},
       {"cpu-affinity", &S::cpu_affinity, "LIST", "pin compute threads to these CPUs, e.g. 0-3,8", kRuns},
       {"kernels", &S::kernels, "NAME",
-       "pin one kernel implementation: ref, tiles, avx2, avx512, avx512vnni, amx (default: the fastest here)", kRuns},
+       "pin one kernel implementation: ref, tiles, avx2, avx512, avx512vnni, avx512bf16, amx (default: the fastest "
+       "here)",
+       kRuns},
       {"host", &S::host, "ADDRESS", "address to listen on", kServe},
       {"port", &S::port, "N", "port to listen on; 0 takes a free one", kServe, 0, 65535},
       {"api-key",

@@ -3,6 +3,7 @@
 # x86_isa.cc, or portable_isa.cc on other processors, is compiled once, for the baseline, and lists the tables.
 set(cpu_kernels ${CMAKE_CURRENT_SOURCE_DIR}/kernels/cpu)
 set(isa_sources ${cpu_kernels}/matmul_isa.cc ${cpu_kernels}/packed_isa.cc ${cpu_kernels}/tiled_isa.cc
+                ${cpu_kernels}/packed_bf16_isa.cc ${cpu_kernels}/tiled_bf16_isa.cc
                 ${cpu_kernels}/attention_isa.cc ${cpu_kernels}/elementwise_isa.cc
                 ${cpu_kernels}/table_isa.cc)
 
@@ -28,8 +29,10 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
   sluice_isa(avx512 -mavx2 -mfma -mf16c -mbmi2 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
   sluice_isa(avx512vnni -mavx2 -mfma -mf16c -mbmi2 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
              -mprefer-vector-width=512)
+  sluice_isa(avx512bf16 -mavx2 -mfma -mf16c -mbmi2 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
+             -mavx512bf16 -mprefer-vector-width=512)
   sluice_isa(amx -mavx2 -mfma -mf16c -mbmi2 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mamx-tile
-             -mamx-int8 -mprefer-vector-width=512)
+             -mamx-int8 -mamx-bf16 -mprefer-vector-width=512)
   target_sources(kernels PRIVATE ${cpu_kernels}/x86_isa.cc)
 else()
   target_sources(kernels PRIVATE ${cpu_kernels}/portable_isa.cc)

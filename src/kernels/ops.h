@@ -3,9 +3,10 @@
 // CPU instruction set, later CUDA. The model calls nothing else, so a new device is a new table.
 //
 // Activations are float32, row-major, contiguous. Weights keep their stored type and are widened in registers, or are
-// packed (tensor/packed_matrix.h): then the format decides the arithmetic, which is that of cpu/packed.h.
-// Every function may use the whole pool and returns when the result is there. No function allocates (scratch comes from
-// the table's own per-thread buffers, sized once) or fails: the model has checked shapes and types when it was loaded.
+// packed (tensor/packed_matrix.h): then the format decides the arithmetic, which is that of cpu/packed.h, or for bf16
+// of cpu/packed_bf16.h. Every function may use the whole pool and returns when the result is there. No function
+// allocates (scratch comes from the table's own per-thread buffers, sized once) or fails: the model has checked shapes
+// and types when it was loaded.
 //
 // Batch invariance: a row's result depends on that row's inputs alone, bit for bit, however many rows, sequences or
 // threads take part and wherever the row stands. (Every output element is accumulated in one order fixed by its own
@@ -108,8 +109,9 @@ struct GatedActivationArgs {
 };
 
 struct Ops {
-  std::string_view name;  // "ref", "tiles", "avx2", "avx512", "avx512vnni", "amx"
+  std::string_view name;  // "ref", "tiles", "avx2", "avx512", "avx512vnni", "avx512bf16", "amx"
   bool fast_int8;         // packed int8 and int4 weights are multiplied faster than any other kind
+  bool fast_bf16;         // packed bf16 weights are multiplied faster than rows of bf16: tried on this machine
 
   // out[i] = scale · table[ids[i]]; table [vocab, columns] of any weight type, out [ids, columns].
   void (*embed)(ThreadPool& pool, const Tensor& table, std::span<const int32_t> ids, float scale, float* out);

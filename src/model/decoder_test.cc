@@ -167,33 +167,41 @@ TEST_P(DecoderGolden, WholePromptAndGreedyText) {
   RecordProperty("relative_error", cat(most));
 }
 
+// A prompt at once, in chunks of a mixed batch, and behind a shared prefix.
+void expect_equal_bits(GoldenModel& model, const GoldenRun& run) {
+  const size_t length = run.prompt.size();
+  TestSequence whole = model.sequence(length, length), chunked = model.sequence(length, length);
+  TestSequence other = model.sequence(length, 1);
+  const auto expected = model.step({&whole}, {run.prompt});
+
+  // In uneven chunks, beside another sequence that is at another place.
+  std::vector<std::vector<float>> got;
+  for (size_t at = 0, chunk = 5; at < length; at += chunk, chunk = chunk * 7 % 13 + 1) {
+    const auto from = run.prompt.begin() + static_cast<long>(at);
+    const std::vector<TokenId> part(from, from + static_cast<long>(std::min(chunk, length - at)));
+    const auto rows = model.step({&other, &chunked}, {{run.prompt[at % 7], run.prompt[3]}, part});
+    got.insert(got.end(), rows.begin() + 2, rows.end());
+  }
+  EXPECT_EQ(got, expected);
+
+  // A continuation over a shared prefix: full blocks and three tokens of one that is copied.
+  const size_t blocks = length / kBlockTokens / 2, cached = blocks * kBlockTokens + 3;
+  TestSequence shared = model.sequence(length, length);
+  std::copy_n(whole.blocks.begin(), blocks, shared.blocks.begin());
+  model.decoder().copy_block(whole.blocks[blocks], shared.blocks[blocks], 3);
+  shared.context = static_cast<int>(cached);
+  const auto rest = model.step({&shared}, {{run.prompt.begin() + static_cast<long>(cached), run.prompt.end()}});
+  EXPECT_TRUE(std::equal(rest.begin(), rest.end(), expected.begin() + static_cast<long>(cached)));
+}
+
 TEST_P(DecoderGolden, ChunksMixedBatchesAndCopiedBlocksAreBitEqual) {
-  const kernels::Ops& ops = *kernels::available_ops().back();
-  for (const GoldenRun& run : runs_) {
-    const size_t length = run.prompt.size();
-    GoldenModel model(path(), {.block_tokens = kBlockTokens}, ops);
-    TestSequence whole = model.sequence(length, length), chunked = model.sequence(length, length);
-    TestSequence other = model.sequence(length, 1);
-    const auto expected = model.step({&whole}, {run.prompt});
-
-    // In uneven chunks, beside another sequence that is at another place.
-    std::vector<std::vector<float>> got;
-    for (size_t at = 0, chunk = 5; at < length; at += chunk, chunk = chunk * 7 % 13 + 1) {
-      const auto from = run.prompt.begin() + static_cast<long>(at);
-      const std::vector<TokenId> part(from, from + static_cast<long>(std::min(chunk, length - at)));
-      const auto rows = model.step({&other, &chunked}, {{run.prompt[at % 7], run.prompt[3]}, part});
-      got.insert(got.end(), rows.begin() + 2, rows.end());
+  const WeightOptions kinds[] = {{}, {.dtype = DType::kBF16, .activations = Activations::kBF16}};
+  for (const WeightOptions& weights : kinds) {
+    SCOPED_TRACE(weights.dtype ? "bf16 activations" : "as stored");
+    for (const GoldenRun& run : runs_) {
+      GoldenModel model(path(), {.weights = weights, .block_tokens = kBlockTokens}, *kernels::available_ops().back());
+      expect_equal_bits(model, run);
     }
-    EXPECT_EQ(got, expected);
-
-    // A continuation over a shared prefix: full blocks and three tokens of one that is copied.
-    const size_t blocks = length / kBlockTokens / 2, cached = blocks * kBlockTokens + 3;
-    TestSequence shared = model.sequence(length, length);
-    std::copy_n(whole.blocks.begin(), blocks, shared.blocks.begin());
-    model.decoder().copy_block(whole.blocks[blocks], shared.blocks[blocks], 3);
-    shared.context = static_cast<int>(cached);
-    const auto rest = model.step({&shared}, {{run.prompt.begin() + static_cast<long>(cached), run.prompt.end()}});
-    EXPECT_TRUE(std::equal(rest.begin(), rest.end(), expected.begin() + static_cast<long>(cached)));
   }
 }
 
@@ -205,6 +213,7 @@ TEST_P(DecoderGolden, SmallerTypesStayNear) {
   };
   const Narrow narrow[] = {
       {{.weights = {.dtype = DType::kBF16}, .block_tokens = kBlockTokens}, 2e-2},
+      {{.weights = {.dtype = DType::kBF16, .activations = Activations::kBF16}, .block_tokens = kBlockTokens}, 3e-2},
       {{.weights = {.dtype = DType::kF16}, .block_tokens = kBlockTokens}, 4e-3},
       {{.kv_dtype = DType::kF16, .block_tokens = kBlockTokens}, 4e-3},
       {{.kv_dtype = DType::kBF16, .block_tokens = kBlockTokens}, 2e-2},
@@ -266,6 +275,25 @@ TEST(TargetDtype, KeepsWhatNeedsNoChangeAndNeverQuantisesTwice) {
   EXPECT_EQ(target_dtype(DType::kQ8_0, Role::kQ, 64, int4), DType::kQ4_0);
   EXPECT_EQ(target_dtype(DType::kBF16, Role::kHead, 64, int4), DType::kQ8_0);
   EXPECT_EQ(target_dtype(DType::kBF16, Role::kQ, 40, int8), DType::kBF16);  // rows are not whole blocks
+}
+
+TEST(ResolveActivations, PacksWhatGainsAndLeavesSmallModelsAndChoicesAlone) {
+  kernels::Ops ops = kernels::reference_ops();
+  DecoderSpec spec;
+  const auto resolved = [&](Activations asked, int hidden_size) {
+    spec.hidden_size = hidden_size;
+    return resolve_activations({.activations = asked}, spec, ops).activations;
+  };
+  EXPECT_EQ(resolved(Activations::kAuto, 2048), Activations::kF32);
+  ops.fast_bf16 = true;
+  EXPECT_EQ(resolved(Activations::kAuto, 2048), Activations::kBF16);
+  EXPECT_EQ(resolved(Activations::kAuto, 64), Activations::kF32);
+  EXPECT_EQ(resolved(Activations::kInt8, 2048), Activations::kInt8);
+  ops.fast_int8 = true;
+  EXPECT_EQ(resolved(Activations::kAuto, 2048), Activations::kInt8AndBF16);
+  EXPECT_EQ(resolved(Activations::kBF16, 2048), Activations::kBF16);
+  ops.fast_bf16 = false;
+  EXPECT_EQ(resolved(Activations::kAuto, 2048), Activations::kInt8);
 }
 
 TEST(Decoder, NamesATokenOutsideTheVocabulary) {

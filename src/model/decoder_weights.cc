@@ -360,31 +360,48 @@ bool head_is_embedding(const DecoderSpec& spec, FileKind kind, bool files_have_h
 WeightOptions resolve_activations(WeightOptions options, const DecoderSpec& spec, const kernels::Ops& ops) {
   constexpr int kHiddenSizeLeast = 512;  // below it a step is made of other things than products
   if (options.activations == Activations::kAuto) {
-    const bool gains = ops.fast_int8 && spec.hidden_size >= kHiddenSizeLeast;
-    options.activations = gains ? Activations::kInt8 : Activations::kF32;
+    const bool large = spec.hidden_size >= kHiddenSizeLeast;
+    const bool int8 = ops.fast_int8 && large, bf16 = ops.fast_bf16 && large;
+    options.activations = int8 && bf16 ? Activations::kInt8AndBF16
+                          : int8       ? Activations::kInt8
+                          : bf16       ? Activations::kBF16
+                                       : Activations::kF32;
   }
   return options;
 }
 
-Result<MatrixTarget> matrix_target(const WeightMap& files, const checkpoint::WeightEntry& entry, Role role,
-                                   bool lookup_only, const WeightOptions& options) {
-  SLUICE_TRY(const DType stored, stored_dtype(files, entry));
-  const int64_t columns = entry.shape.columns();
-  const MatrixTarget rows = {.dtype = target_dtype(stored, role, columns, options)};
-  if (options.activations != Activations::kInt8 || lookup_only) return rows;
+namespace {
+
+// The packed form of a matrix of codes; nothing when it has none and gets none.
+std::optional<PackedFormat> coded_format(const checkpoint::WeightEntry& entry, DType stored, Role role,
+                                         const WeightOptions& options) {
   std::optional<PackedFormat> own;
   if (entry.quantized != nullptr) own = packed_format_of(*entry.quantized);
   if (entry.quantized == nullptr && is_quantized(stored)) own = sluice::packed_format_of(stored);
-  if (options.quantization == WeightQuantization::kNone) {
-    if (options.dtype || !own) return rows;
-    return MatrixTarget{.dtype = DType::kPacked, .format = *own};
-  }
+  if (options.quantization == WeightQuantization::kNone) return options.dtype ? std::nullopt : own;
   const bool keep_int8 = role == Role::kEmbedding || role == Role::kHead;
   const bool int4 = options.quantization == WeightQuantization::kInt4 && !keep_int8;
   const PackedFormat wanted = {.bits = int4 ? 4 : 8, .group = 32, .minima = false, .shift = 12};
   // Quantising again what is already as small would only lose.
+  const int64_t columns = entry.shape.columns();
   const bool smaller = !own || packed_bytes(wanted, 16, columns) < packed_bytes(*own, 16, columns);
-  return MatrixTarget{.dtype = DType::kPacked, .format = smaller ? wanted : *own};
+  return smaller ? wanted : *own;
+}
+
+}  // namespace
+
+Result<MatrixTarget> matrix_target(const WeightMap& files, const checkpoint::WeightEntry& entry, Role role,
+                                   bool lookup_only, const WeightOptions& options) {
+  SLUICE_TRY(const DType stored, stored_dtype(files, entry));
+  const MatrixTarget rows = {.dtype = target_dtype(stored, role, entry.shape.columns(), options)};
+  if (lookup_only) return rows;
+  if (packs_quantized(options.activations)) {
+    const std::optional<PackedFormat> codes = coded_format(entry, stored, role, options);
+    if (codes) return MatrixTarget{.dtype = DType::kPacked, .format = *codes};
+  }
+  if (packs_bf16(options.activations) && rows.dtype == DType::kBF16)
+    return MatrixTarget{.dtype = DType::kPacked, .format = {.bits = 16, .group = 0}};
+  return rows;
 }
 
 Result<DecoderWeights> load_decoder_weights(const Architecture& architecture, const DecoderSpec& spec, FileKind kind,

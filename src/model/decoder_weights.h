@@ -45,9 +45,12 @@ struct DecoderWeights {
 
 enum class WeightQuantization { kNone, kInt8, kInt4 };
 
-// How quantised weights are multiplied: from float32 activations, or packed, from activations rounded to 8 bits in
-// groups of 128 (kernels/cpu/packed.h). kAuto is settled by resolve_activations.
-enum class Activations { kAuto, kF32, kInt8 };
+// How weights are multiplied: from float32 activations, or packed: quantised weights from activations rounded to 8 bits
+// in groups of 128 (kernels/cpu/packed.h), bf16 weights from activations rounded to bf16 (kernels/cpu/packed_bf16.h).
+// kAuto is settled by resolve_activations, into one of the others.
+enum class Activations { kAuto, kF32, kInt8, kBF16, kInt8AndBF16 };
+inline bool packs_quantized(Activations a) { return a == Activations::kInt8 || a == Activations::kInt8AndBF16; }
+inline bool packs_bf16(Activations a) { return a == Activations::kBF16 || a == Activations::kInt8AndBF16; }
 
 struct WeightOptions {
   std::optional<DType> dtype;  // f32, f16 or bf16 for what is not quantised; nothing: as the file has it ("auto")
@@ -62,12 +65,13 @@ struct WeightOptions {
 // kernels (Q4_K and its kin) becomes f16 unless something else is asked for.
 DType target_dtype(DType stored, Role role, int64_t columns, const WeightOptions& options);
 
-// kAuto becomes kInt8 when `ops` have a fast unit for it and the model is large enough to gain, else kF32.
+// kAuto becomes what `ops` have fast units for when the model is large enough to gain, else kF32.
 WeightOptions resolve_activations(WeightOptions options, const DecoderSpec& spec, const kernels::Ops& ops);
 
 // What the matrix `entry` becomes. With int8 activations every quantised matrix is packed in the form that keeps its
 // codes, or in int8 or int4 in groups of 32 where --quantize asks for something smaller than what is stored. An
 // embedding table that is not also the head (`lookup_only`) is no factor of a product and stays as target_dtype says.
+// With bf16 activations a matrix that would be kept as bf16 is packed.
 Result<MatrixTarget> matrix_target(const checkpoint::WeightMap& files, const checkpoint::WeightEntry& entry, Role role,
                                    bool lookup_only, const WeightOptions& options);
 // The rows of each part of a matrix that holds several, in their order; empty for any other role.

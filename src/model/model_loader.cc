@@ -25,9 +25,14 @@ DType most_common_dtype(const checkpoint::WeightMap& weights) {
   return best;
 }
 
-std::string quantization_name(WeightQuantization quantization) {
-  if (quantization == WeightQuantization::kInt8) return "int8";
-  return quantization == WeightQuantization::kInt4 ? "int4" : "stored";
+// All options that decide what is packed and how.
+std::string packing_name(const WeightOptions& options) {
+  const bool int8 = options.quantization == WeightQuantization::kInt8;
+  std::string name = int8 ? "int8" : options.quantization == WeightQuantization::kInt4 ? "int4" : "stored";
+  if (options.dtype) name += cat(" ", dtype_name(*options.dtype));
+  if (options.activations == Activations::kBF16) name += " bf16 products";
+  if (options.activations == Activations::kInt8AndBF16) name += " int8 and bf16 products";
+  return name;
 }
 
 }  // namespace
@@ -58,8 +63,8 @@ Result<std::unique_ptr<Decoder>> load_decoder(std::shared_ptr<const checkpoint::
                                               const kernels::Ops& ops, ThreadPool& pool,
                                               const std::function<void(size_t done, size_t total)>& progress) {
   WeightOptions weight_options = resolve_activations(options.weights, description.spec, ops);
-  const bool packs = weight_options.activations == Activations::kInt8;
-  PackCache cache(packs ? options.pack_directory : "", *files, quantization_name(weight_options.quantization), pool);
+  const bool packs = weight_options.activations != Activations::kF32;
+  PackCache cache(packs ? options.pack_directory : "", *files, packing_name(weight_options), pool);
   weight_options.cache = &cache;
   if (!cache.found()) files->weights.prefetch();  // the disk works while the first tensors are placed
   const std::shared_ptr<const checkpoint::WeightMap> weights_in_files(files, &files->weights);

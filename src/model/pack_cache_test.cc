@@ -26,11 +26,12 @@ class PackCacheTest : public testing::Test {
     fs::copy(cat(SLUICE_SOURCE_DIR, "/tests/golden/quantized/gptq4_fused"), model_, fs::copy_options::recursive);
   }
 
-  Loaded load(const std::string& directory, WeightQuantization quantization = WeightQuantization::kInt8) {
+  Loaded load(const std::string& directory, WeightQuantization quantization = WeightQuantization::kInt8,
+              Activations activations = Activations::kInt8) {
     ThreadPool pool({.threads = 2});
     const auto files = std::make_shared<const checkpoint::ModelFiles>(checkpoint::open_model(model_).value());
     const ModelDescription description = describe_model(*files).value();
-    const LoadOptions options = {.weights = {.quantization = quantization, .activations = Activations::kInt8},
+    const LoadOptions options = {.weights = {.quantization = quantization, .activations = activations},
                                  .pack_directory = directory};
     auto decoder = load_decoder(files, description, options, *kernels::available_ops().back(), pool).value();
     EXPECT_TRUE(decoder->reserve(4, 16, 16).ok());
@@ -84,6 +85,19 @@ TEST_F(PackCacheTest, OtherSettingsHaveTheirOwnFile) {
   load(cache_, WeightQuantization::kInt8);
   load(cache_, WeightQuantization::kInt4);
   EXPECT_EQ(packs().size(), 2u);
+}
+
+TEST_F(PackCacheTest, MatricesOfBf16AreKeptToo) {
+  const auto load_bf16 = [&](const std::string& directory) {
+    return load(directory, WeightQuantization::kNone, Activations::kBF16);
+  };
+  const Loaded plain = load_bf16(""), first = load_bf16(cache_);
+  load(cache_, WeightQuantization::kNone, Activations::kInt8AndBF16);
+  EXPECT_EQ(packs().size(), 2u);
+  const Loaded second = load_bf16(cache_);
+  EXPECT_GT(second.mapped, first.mapped);
+  EXPECT_EQ(first.logits, plain.logits);
+  EXPECT_EQ(second.logits, plain.logits);
 }
 
 TEST_F(PackCacheTest, ADamagedFileIsWrittenAgain) {

@@ -105,6 +105,7 @@ TEST_P(QuantizedModel, LogitsAreThoseOfTransformers) {
   };
   const Loading loadings[] = {{{.dtype = DType::kF32}, 1e-4},
                               {{}, 2e-2},  // bf16
+                              {{.activations = Activations::kBF16}, 2e-2},
                               {{.dtype = DType::kF16}, 4e-3},
                               {{.quantization = WeightQuantization::kInt8}, 5e-2},
                               // Packed, with activations of 8 bits: the tool's codes themselves, or ours.
@@ -126,7 +127,8 @@ TEST_P(QuantizedModel, PlanCountsDecodedMatrices) {
   EXPECT_EQ(description.stored_dtype, DType::kBF16);
   ThreadPool pool({.threads = 1});
   size_t bytes[2] = {};
-  for (const Activations activations : {Activations::kF32, Activations::kInt8}) {
+  for (const Activations activations :
+       {Activations::kBF16, Activations::kInt8AndBF16, Activations::kF32, Activations::kInt8}) {
     const LoadOptions options = {.weights = {.activations = activations}};
     const MemoryPlan plan = plan_memory(*files, description, options, {.limit = size_t{1} << 30}).value();
     auto decoder = load_decoder(files, description, options, *kernels::available_ops().back(), pool);

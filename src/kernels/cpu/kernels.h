@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/packed.h"
+#include "kernels/cpu/packed_bf16.h"
 #include "kernels/ops.h"
 
 namespace sluice::kernels {
@@ -88,6 +89,9 @@ struct CpuKernels {
   // whole blocks. Used for many rows when `use_tiles`.
   void (*matmul_tiled)(const PackedShare& share);
   bool use_tiles;
+  // packed_bf16.h: rows of x as bf16, and their products, for few rows and many.
+  void (*round_rows)(const RoundShare& share);
+  void (*matmul_bf16)(const Bf16Share& share);
   void (*attention)(const AttentionShare& share);
   // Joins one query's segments, partials + segment · stride, into the first and writes its output.
   void (*join_segments)(float* partials, size_t stride, int segments, float* out, int head_dim);

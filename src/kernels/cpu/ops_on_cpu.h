@@ -14,6 +14,8 @@ void rms_norm(const CpuKernels& kernels, ThreadPool& pool, const NormArgs& args)
 void matmul(const CpuKernels& kernels, ThreadPool& pool, const MatmulArgs& args);
 void matmul_many(const CpuKernels& kernels, ThreadPool& pool, std::span<const MatmulArgs> all);
 void matmul_packed(const CpuKernels& kernels, ThreadPool& pool, std::span<const MatmulArgs> all);
+// `all` are packed bf16 matrices that meet one x.
+void matmul_bf16(const CpuKernels& kernels, ThreadPool& pool, std::span<const MatmulArgs> all);
 void rope(const CpuKernels& kernels, ThreadPool& pool, const RopeArgs& args);
 void kv_write(const CpuKernels& kernels, ThreadPool& pool, const KvWriteArgs& args);
 void attention(const CpuKernels& kernels, ThreadPool& pool, const AttentionArgs& args);
@@ -35,6 +37,7 @@ struct OpsOnCpu {
     return {
         .name = name,
         .fast_int8 = fast_int8,
+        .fast_bf16 = false,  // until a trial says so
         .embed = call<on_cpu::embed, const Tensor&, std::span<const int32_t>, float, float*>,
         .rms_norm = call<on_cpu::rms_norm, const NormArgs&>,
         .matmul = call<on_cpu::matmul, const MatmulArgs&>,

@@ -31,6 +31,7 @@ bool word_codes(const CpuKernels& kernels, const PackedView& view, int64_t rows)
 
 // Whether the rows coded for one matrix serve the other too.
 bool same_codes(const CpuKernels& kernels, int64_t rows, const PackedView& a, const PackedView& b) {
+  if ((a.format.bits == 16) != (b.format.bits == 16)) return false;
   return a.depth == b.depth && a.format.group == b.format.group && a.format.offset() == b.format.offset() &&
          word_codes(kernels, a, rows) == word_codes(kernels, b, rows);
 }
@@ -158,6 +159,11 @@ void matmul_packed(const CpuKernels& kernels, ThreadPool& pool, std::span<const 
     const PackedView view = packed_view(*all[i].weight);
     size_t end = i + 1;
     while (end < all.size() && same_codes(kernels, all[i].rows, view, packed_view(*all[end].weight))) ++end;
+    if (view.format.bits == 16) {
+      matmul_bf16(kernels, pool, all.subspan(i, end - i));
+      i = end;
+      continue;
+    }
     multiply(kernels, pool, all.subspan(i, end - i), code(kernels, pool, all[i], view));
     i = end;
   }

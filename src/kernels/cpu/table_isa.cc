@@ -17,6 +17,8 @@ constexpr CpuKernels table(bool use_tiles) {
       .matmul_packed = matmul_packed,
       .matmul_tiled = matmul_tiled,
       .use_tiles = use_tiles,
+      .round_rows = round_rows,
+      .matmul_bf16 = use_tiles ? matmul_bf16_tiled : matmul_bf16,
       .attention = attention,
       .join_segments = join_segments,
       .rms_norm = rms_norm,

@@ -4,8 +4,8 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+
+#include "kernels/cpu/tile_permission.h"
 #endif
 
 namespace sluice::kernels {
@@ -115,13 +115,6 @@ SLUICE_TILE_LOOP(tiles_int8_level2, 524288, "tdpbssd")
 SLUICE_TILE_LOOP(tiles_bf16, 0, "tdpbf16ps")
 SLUICE_TILE_LOOP(tiles_bf16_level1, 16384, "tdpbf16ps")
 #undef SLUICE_TILE_LOOP
-
-// Tile registers are large and must be asked for (Linux, arch/x86: ARCH_REQ_XCOMP_PERM of XTILEDATA).
-bool may_use_tiles() {
-  constexpr int kRequestPermission = 0x1023, kTileData = 18;
-  return __builtin_cpu_supports("amx-int8") && __builtin_cpu_supports("amx-bf16") &&
-         syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-}
 
 void append_x86(std::vector<UnitLoop>& loops) {
   const auto add = [&](std::string_view name, std::string_view unit, double operations, auto* run) {

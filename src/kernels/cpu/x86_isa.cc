@@ -1,14 +1,11 @@
 // The tables of x86-64, and which of them this machine can run. Compiled for the baseline, like all that is not in an
 // instruction set's namespace.
 
-#if defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
-
 #include "kernels/cpu/amx_trial.h"
+#include "kernels/cpu/bf16_trial.h"
 #include "kernels/cpu/ops_on_cpu.h"
 #include "kernels/cpu/tables.h"
+#include "kernels/cpu/tile_permission.h"
 
 namespace sluice::kernels {
 
@@ -23,6 +20,9 @@ extern const CpuKernels kKernels;
 namespace avx512vnni {
 extern const CpuKernels kKernels;
 }
+namespace avx512bf16 {
+extern const CpuKernels kKernels;
+}
 namespace amx {
 extern const CpuKernels kTiledKernels;
 }
@@ -34,6 +34,7 @@ constexpr Ops kTiles = OpsOnCpu<avx2::kTiledKernels>::table("tiles", false);
 constexpr Ops kAmx = OpsOnCpu<amx::kTiledKernels>::table("amx", true);
 constexpr Ops kAvx512 = OpsOnCpu<avx512::kKernels>::table("avx512", true);
 constexpr Ops kAvx512Vnni = OpsOnCpu<avx512vnni::kKernels>::table("avx512vnni", true);
+constexpr Ops kAvx512Bf16 = OpsOnCpu<avx512bf16::kKernels>::table("avx512bf16", true);
 
 // __builtin_cpu_supports also asks whether the operating system saves the registers.
 bool has_avx2() {
@@ -46,15 +47,20 @@ bool has_avx512() {
 
 bool has_avx512vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
 
-// The processor has tiles and Linux lets this process use them.
-bool has_amx() {
-#if defined(__linux__)
-  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
-  return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-int8") &&
-         ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-#else
-  return false;
-#endif
+bool has_avx512bf16() { return has_avx512vnni() && __builtin_cpu_supports("avx512bf16"); }
+
+// With what a trial says of the table's bf16 products.
+Ops tried(Ops ops, const CpuKernels& kernels) {
+  ops.fast_bf16 = bf16_gains(kernels);
+  return ops;
+}
+const Ops* avx512bf16_ops() {
+  static const Ops ops = tried(kAvx512Bf16, avx512bf16::kKernels);
+  return &ops;
+}
+const Ops* amx_ops() {
+  static const Ops ops = tried(kAmx, amx::kTiledKernels);
+  return &ops;
 }
 
 }  // namespace
@@ -64,11 +70,14 @@ void append_cpu_ops(std::vector<const Ops*>& tables) {
   if (has_avx2()) tables.push_back(&kAvx2);
   if (has_avx512()) tables.push_back(&kAvx512);
   if (!has_avx512vnni()) return;
-  if (!has_amx()) return tables.push_back(&kAvx512Vnni);
+  const auto plain = static_cast<std::ptrdiff_t>(tables.size());
+  tables.push_back(&kAvx512Vnni);
+  // On some machines slower than float32 products, but then it is not used for them.
+  if (has_avx512bf16()) tables.push_back(avx512bf16_ops());
+  if (!may_use_tiles()) return;
   // Tiles that gain nothing here can still be asked for by name.
   static const bool gains = tiles_gain(avx512vnni::kKernels, amx::kTiledKernels);
-  tables.push_back(gains ? &kAvx512Vnni : &kAmx);
-  tables.push_back(gains ? &kAmx : &kAvx512Vnni);
+  tables.insert(gains ? tables.end() : tables.begin() + plain, amx_ops());
 }
 
 }  // namespace sluice::kernels

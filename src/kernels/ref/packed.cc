@@ -75,10 +75,30 @@ float dot(const PackedView& w, int64_t n, const CodedRow& x) {
   return sum * w.factor;
 }
 
+// Denormals are zeros (cpu/packed_bf16.h).
+float as_operand(float bf16) { return std::abs(bf16) < std::numeric_limits<float>::min() ? 0.0f : bf16; }
+
+void matmul_bf16(ThreadPool& pool, const MatmulArgs& args, const PackedView& view) {
+  std::vector<float> x(static_cast<size_t>(args.rows * view.k));
+  for (size_t i = 0; i < x.size(); ++i) x[i] = as_operand(bf16_to_f32(f32_to_bf16(args.x[i])));
+  pool.parallel_for(view.n, [&](int64_t n, int) {
+    std::vector<float> w(static_cast<size_t>(view.k));
+    unpack_row(view, n, w.data());
+    for (int64_t r = 0; r < args.rows; ++r) {
+      double sum = args.bias != nullptr ? args.bias[n] : 0.0;
+      for (int64_t k = 0; k < view.k; ++k)
+        sum += double{x[static_cast<size_t>(r * view.k + k)]} * as_operand(w[static_cast<size_t>(k)]);
+      float& out = args.out[r * view.n + n];
+      out = static_cast<float>(args.accumulate ? out + sum : sum);
+    }
+  });
+}
+
 }  // namespace
 
 void matmul_packed(ThreadPool& pool, const MatmulArgs& args) {
   const PackedView view = packed_view(*args.weight);
+  if (view.format.bits == 16) return matmul_bf16(pool, args, view);
   for (int64_t r = 0; r < args.rows; ++r) {
     const CodedRow x = code_row(args.x + r * view.k, view.k, view.depth);
     pool.parallel_for(view.n, [&](int64_t n, int) {

@@ -1,5 +1,5 @@
 #pragma once
-// The reference of products with packed weights: what cpu/packed.h says, to the bit.
+// The reference of products with packed weights: what cpu/packed.h says, to the bit, and bf16 by sums in double.
 
 #include "kernels/ops.h"
 #include "tensor/packed_matrix.h"

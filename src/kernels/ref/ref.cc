@@ -182,6 +182,7 @@ const Ops& reference_ops() {
   static constexpr Ops kOps = {
       .name = "ref",
       .fast_int8 = false,
+      .fast_bf16 = false,
       .embed = embed,
       .rms_norm = rms_norm,
       .matmul = matmul,
