@@ -67,7 +67,8 @@ def test_tune_measures_and_is_remembered(tmp_path):
     assert before["tuning"] is None
     tuning = bench("tune", DEMO_MODEL, *cache)["tuning"]
     assert {one["what"] for one in tuning["measurements"]} == {"decode", "prefill"}
-    assert tuning["max_concurrency"] >= 64 <= tuning["chunk_tokens"] * 64
+    assert tuning["max_concurrency"] >= 64
+    assert tuning["chunk_tokens"] in [one["rows"] for one in tuning["measurements"] if one["what"] == "prefill"]
     after = json.loads(run("inspect", DEMO_MODEL, "--json", *cache).stdout)
     assert after["tuning"] == tuning and after["memory_plan"]["sequences_max"] == tuning["max_concurrency"]
     off = json.loads(run("inspect", DEMO_MODEL, "--json", *cache, "--auto-tuning", "off").stdout)
