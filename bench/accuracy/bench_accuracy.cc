@@ -38,18 +38,16 @@ struct Opened {
 
 class Accuracy {
  public:
-  Accuracy(const std::string& path, int sequences, int tokens)
-      : model_(path),
-        sequences_(sequences),
-        tokens_(tokens) {}
+  Accuracy(const std::string& path, int sequences, int tokens) : model_(path), sequences_(sequences), tokens_(tokens) {}
 
   void run(const std::vector<std::string>& others) {
     reference_ = load(model_, {"", {.dtype = DType::kF32, .activations = Activations::kF32}});
     for (int s = 0; s < sequences_; ++s) write_text(static_cast<uint64_t>(s));
     reference_.reset();
-    std::printf("%s: %d tokens\n\n| weights | activations | cache | mean KL | largest KL | same top token | relative error "
-                "of the logits |\n|---|---|---|---|---|---|---|\n",
-                model_.files->name.c_str(), sequences_ * tokens_);
+    std::printf(
+        "%s: %d tokens\n\n| weights | activations | cache | mean KL | largest KL | same top token | relative error "
+        "of the logits |\n|---|---|---|---|---|---|---|\n",
+        model_.files->name.c_str(), sequences_ * tokens_);
     const auto weights = [&](const Opened& opened, const std::string& name, WeightOptions options) {
       for (const Activations activations : {Activations::kF32, Activations::kInt8}) {
         options.activations = activations;

@@ -116,7 +116,8 @@ Result<Shapes> shapes_to_measure(const Settings& settings, int context_max) {
   return shapes;
 }
 
-Result<void> measure(model::SyntheticSteps& bench, const Shapes& shapes, int repeat, const Floor& floor, Report& report) {
+Result<void> measure(model::SyntheticSteps& bench, const Shapes& shapes, int repeat, const Floor& floor,
+                     Report& report) {
   for (const int tokens : shapes.prompts) {
     std::vector<double> times;
     SLUICE_RETURN_IF_ERROR(bench.step(1, tokens, 0));  // warms up

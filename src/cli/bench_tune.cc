@@ -15,7 +15,8 @@ Result<int> bench_tune(const CommandLine& line) {
   if (log::enabled(log::Level::kInfo)) log::configure(log::Level::kWarn, log::Format::kText);
   MetricsRegistry metrics;
   std::optional<local::Tuning> tuning;
-  SLUICE_TRY(const auto backend, load_backend(again, metrics, false, [&](const local::Tuning& made) { tuning = made; }));
+  SLUICE_TRY(const auto backend,
+             load_backend(again, metrics, false, [&](const local::Tuning& made) { tuning = made; }));
   if (line.settings.json) {
     Json report = report_head("tune");
     report["model"] = backend->models().front().id;

@@ -81,8 +81,7 @@ Result<int> run_inspect(const CommandLine& line) {
   const local::TuningRecord record = local::tuning_record(options, description, load);
   const auto tuning = options.tuning == local::TuningMode::kOff ? std::nullopt : record.read();
   report["tuning"] = tuning ? local::tuning_to_json(*tuning) : Json();
-  const auto plan =
-      model::plan_memory(files, description, load, local::with_batch_limits(options.memory, tuning));
+  const auto plan = model::plan_memory(files, description, load, local::with_batch_limits(options.memory, tuning));
   report["memory_plan"] = plan.ok() ? model::plan_to_json(*plan) : Json{{"error", plan.error().message}};
   if (line.settings.json) {
     std::printf("%s\n", dump_json(report, 2).c_str());

@@ -87,7 +87,8 @@ TEST_F(SettingsTest, AutoTuningIsWrittenAsTheGuideWritesIt) {
     EXPECT_EQ(line->settings.auto_tuning, expected) << text;
   }
   EXPECT_EQ(parse({"serve", "m", "--auto-tuning", "off"})->settings.auto_tuning, "off");
-  EXPECT_NE(parse({"serve", "m", "--auto-tuning", "perhaps"}).error().message.find("on, off, again"), std::string::npos);
+  EXPECT_NE(parse({"serve", "m", "--auto-tuning", "perhaps"}).error().message.find("on, off, again"),
+            std::string::npos);
 }
 
 TEST_F(SettingsTest, SecretsAreNotPrinted) {

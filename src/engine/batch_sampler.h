@@ -22,7 +22,9 @@ struct SampleTask {
 class BatchSampler {
  public:
   // `pool` may be null: then one thread does it all. It must outlive this.
-  BatchSampler(int vocab_size, ThreadPool* pool) : vocab_size_(vocab_size), pool_(pool) { samplers_.emplace_back(vocab_size); }
+  BatchSampler(int vocab_size, ThreadPool* pool) : vocab_size_(vocab_size), pool_(pool) {
+    samplers_.emplace_back(vocab_size);
+  }
 
   void sample(std::span<SampleTask> tasks);
   // For what is not sampled in a batch.

@@ -138,12 +138,12 @@ const StepPlan& EngineCore::plan() {
   for (const Sequence* sequence : running_) {
     const BlockTable& table = sequence->table;
     running_views_.push_back({.priority = sequence->request->priority,
-                       .tokens = sequence->length(),
-                       .computed = table.computed,
-                       .blocks = static_cast<int>(table.blocks.size()),
-                       .releasable = may_preempt ? cache_.releasable(table) : CacheRoom{},
-                       .window_grows = cache_.window_grows(table),
-                       .scores_all = sequence->reads_logits});
+                              .tokens = sequence->length(),
+                              .computed = table.computed,
+                              .blocks = static_cast<int>(table.blocks.size()),
+                              .releasable = may_preempt ? cache_.releasable(table) : CacheRoom{},
+                              .window_grows = cache_.window_grows(table),
+                              .scores_all = sequence->reads_logits});
   }
   waiting_views_.clear();
   candidates_.clear();

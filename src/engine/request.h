@@ -35,7 +35,7 @@ struct EngineOptions {
   // > 0: a step that computes prompts beside running answers takes at most so many times one of the answers alone
   // (step_budget.h); 0: prompts are computed as fast as they can be.
   double prefill_slowdown = 0;
-  std::optional<uint64_t> random_seed;    // from which requests without a seed get theirs; unset: from the system
+  std::optional<uint64_t> random_seed;  // from which requests without a seed get theirs; unset: from the system
 
   // What the model must be reserved with.
   int logits_rows_max() const { return sequences_max + prompt_score_rows; }

@@ -195,8 +195,8 @@ class Planner {
   int rows_;
   int scored_rows_;
   CacheRoom available_;
-  int alive_;                    // running and not pre-empted
-  int growing_;                  // of them and of the admitted, those whose next block needs a further window slot
+  int alive_;                     // running and not pre-empted
+  int growing_;                   // of them and of the admitted, those whose next block needs a further window slot
   std::vector<int>& granted_;     // [running] rows
   std::vector<bool>& preempted_;  // [running]
   std::vector<StepPlan::Admission> admissions_;

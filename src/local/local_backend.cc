@@ -175,7 +175,9 @@ class EngineBackend final : public LocalBackend {
   static bool wants_measuring(const LocalOptions& options, const TuningRecord& record,
                               const model::ModelDescription& description) {
     if (options.tuning == TuningMode::kAgain) return true;
-    return options.tuning == TuningMode::kOn && record.can_remember() && !too_small_to_tune(description.spec);
+    const bool open = options.threads.threads == 0 || options.kernels.empty() || options.memory.sequences_max == 0 ||
+                      options.memory.step_rows_max == 0;
+    return open && options.tuning == TuningMode::kOn && record.can_remember() && !too_small_to_tune(description.spec);
   }
 
   Result<Tuning> measure(model::Decoder& decoder, const LocalOptions& options, const LoadingReport& report) {

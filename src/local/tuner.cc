@@ -10,15 +10,16 @@
 namespace sluice::local {
 namespace {
 
-constexpr int kFewRowsMax = 32;   // steps up to here are decoding; prefill chunks are longer
-constexpr int kTrialRows = 64;    // of the prompts with which tables and threads are compared
+constexpr int kFewRowsMax = 32;  // steps up to here are decoding; prefill chunks are longer
+constexpr int kTrialRows = 64;   // of the prompts with which tables and threads are compared
 constexpr int kChunks[] = {32, 64, 128, 256, 512, 1024};
 constexpr int kBatches[] = {64, 128, 256};
 constexpr int kRepeats = 4;  // of a measurement; the shortest counts
 constexpr double kSmallParameters = 50e6;
 
 double parameters(const model::DecoderSpec& spec) {
-  const double hidden = spec.hidden_size, q = 1.0 * spec.heads * spec.head_dim, kv = 1.0 * spec.kv_heads * spec.head_dim;
+  const double hidden = spec.hidden_size, q = 1.0 * spec.heads * spec.head_dim,
+               kv = 1.0 * spec.kv_heads * spec.head_dim;
   return spec.layers * (hidden * (2 * q + 2 * kv) + 3 * hidden * spec.intermediate_size) + hidden * spec.vocab_size;
 }
 
@@ -74,9 +75,7 @@ class Tuner {
     const model::CacheLayout layout = decoder_.cache_layout();
     rows_max_ = std::min(*std::rbegin(kChunks), decoder_.spec().context_max);
     sequences_max_ = *std::rbegin(kBatches);
-    const auto blocks = [&] {
-      return std::max(model::SyntheticSteps::blocks(decoder_, rows_max_, 1), sequences_max_);
-    };
+    const auto blocks = [&] { return std::max(model::SyntheticSteps::blocks(decoder_, rows_max_, 1), sequences_max_); };
     const auto bytes = [&] {
       return (layout.block_bytes + layout.window_block_bytes) * static_cast<size_t>(blocks()) +
              model::activation_bytes(decoder_.spec(), std::max(rows_max_, sequences_max_), sequences_max_);

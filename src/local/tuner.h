@@ -15,7 +15,7 @@ struct TunerOptions {
   double seconds_max = 5;  // begins no measurement that would go beyond it; decides from what it has by then
   // Of the tables that may compute this decoder's steps; the one it was made with first.
   std::vector<const kernels::Ops*> tables;
-  bool threads_fixed = false;  // compute with all of the pool's
+  bool threads_fixed = false;           // compute with all of the pool's
   size_t memory_max = size_t{1} << 30;  // for caches and activations of the measured steps
 };
 

@@ -132,7 +132,8 @@ TEST_F(TuningRecordTest, DamagedAndForeignRecordsCountAsNone) {
   };
   EXPECT_TRUE(reads_with(good));
   for (size_t length = 0; length < good.size() - 2; length += 7) EXPECT_FALSE(reads_with(good.substr(0, length)));
-  for (const auto& [from, to] : {std::pair{R"("version": 1)", R"("version": 2)"}, {R"("key": "key")", R"("key": "no")"}}) {
+  for (const auto& [from, to] :
+       {std::pair{R"("version": 1)", R"("version": 2)"}, {R"("key": "key")", R"("key": "no")"}}) {
     std::string changed = good;
     ASSERT_NE(changed.find(from), std::string::npos) << good;
     changed.replace(changed.find(from), std::string_view(from).size(), to);
@@ -145,7 +146,8 @@ TEST_F(TuningRecordTest, TheKeyIsWhatTimesDependOn) {
   const Machine machine = {.cpu = "cpu", .flags = "avx2", .cpus = 2, .memory_bytes = uint64_t{16} << 30};
   model::ModelDescription description = description_;
   model::LoadOptions load;
-  const auto key = [&](const Machine& on = Machine{.cpu = "cpu", .flags = "avx2", .cpus = 2, .memory_bytes = uint64_t{16} << 30}) {
+  const auto key = [&](const Machine& on =
+                           Machine{.cpu = "cpu", .flags = "avx2", .cpus = 2, .memory_bytes = uint64_t{16} << 30}) {
     return tuning_key(on, description, load, {}, "");
   };
   const std::string before = key();
@@ -153,8 +155,8 @@ TEST_F(TuningRecordTest, TheKeyIsWhatTimesDependOn) {
   booted_again.memory_bytes -= size_t{100} << 20;
   EXPECT_EQ(key(booted_again), before);
   for (const auto& change : std::vector<std::function<void(Machine&)>>{
-           [](Machine& m) { m.cpu = "other"; }, [](Machine& m) { m.flags += " avx512f"; }, [](Machine& m) { m.cpus = 1; },
-           [](Machine& m) { m.memory_bytes *= 2; }}) {
+           [](Machine& m) { m.cpu = "other"; }, [](Machine& m) { m.flags += " avx512f"; },
+           [](Machine& m) { m.cpus = 1; }, [](Machine& m) { m.memory_bytes *= 2; }}) {
     Machine changed = machine;
     change(changed);
     EXPECT_NE(key(changed), before);

@@ -74,9 +74,9 @@ std::string chart_svg(const Json& report) {
     const int bar = length(rate), outline = std::max(bar, length(limit));
     svg += text({kLeft, y + 12, 14, "#1c2733"}, step["name"].get<std::string>());
     const bool cut = limit > scale;
-    svg += rectangle(kLeft, y + 20, outline,
-                     cut ? "fill=\"#eef2f6\" stroke=\"#b5c0cb\" stroke-dasharray=\"4 3\""
-                         : "fill=\"#eef2f6\" stroke=\"#b5c0cb\"");
+    svg += rectangle(
+        kLeft, y + 20, outline,
+        cut ? "fill=\"#eef2f6\" stroke=\"#b5c0cb\" stroke-dasharray=\"4 3\"" : "fill=\"#eef2f6\" stroke=\"#b5c0cb\"");
     svg += rectangle(kLeft, y + 20, bar, "fill=\"#2f6fab\"");
     svg += text({kLeft + outline + 10, y + 36, 13, "#1c2733"},
                 cat(number("%.1f", rate), "  (", number("%.1f", step["times_plain"].get<double>()), "×)"));

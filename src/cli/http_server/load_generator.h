@@ -41,8 +41,8 @@ struct LoadOutcome {
   std::vector<AnswerTimes> answers;
 };
 
-// The knobs of `bench serve`; url is left empty. --shared-tokens, where it is not given, is `shared_share` of the prompt.
-// kInvalidArgument names the flag.
+// The knobs of `bench serve`; url is left empty. --shared-tokens, where it is not given, is `shared_share` of the
+// prompt. kInvalidArgument names the flag.
 Result<Load> load_from_settings(const Settings& settings, double shared_share = 0);
 
 // kUnavailable when the server cannot be reached at all; failures of single requests are in their AnswerTimes.

@@ -18,8 +18,8 @@ namespace sluice::cli {
 class ServedProcess {
  public:
   // Starts it with every setting of `settings` that `serve` knows and that is not the default, then `flags`. Returns
-  // when it serves; kUnavailable with its own last words when it ends before; kCancelled as soon as `cancelled` says so.
-  // A Ctrl-C in the terminal does not reach it: it ends with this object.
+  // when it serves; kUnavailable with its own last words when it ends before; kCancelled as soon as `cancelled` says
+  // so. A Ctrl-C in the terminal does not reach it: it ends with this object.
   static Result<std::unique_ptr<ServedProcess>> start(const std::string& model, const Settings& settings,
                                                       const std::vector<std::string>& flags = {},
                                                       const std::function<bool()>& cancelled = {});
