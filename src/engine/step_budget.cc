@@ -6,6 +6,7 @@ namespace sluice::engine {
 namespace {
 
 constexpr double kWeight = 0.25;  // of a new observation among the old ones
+constexpr double kSecondsMin = 1e-6;  // of a clock's tick: a step always takes some
 constexpr int kSteps = 64;        // after so many steps with prompts, decoding is looked at again
 
 bool alike(int a, int b) { return a <= 2 * b && b <= 2 * a; }
@@ -24,7 +25,7 @@ int StepBudget::rows(int decoding) const {
 }
 
 void StepBudget::observe(int decoding, int prefill_rows, double seconds) {
-  if (seconds <= 0) return;
+  seconds = std::max(seconds, kSecondsMin);
   if (prefill_rows == 0) {
     if (!alike(decoding, decoding_)) decode_s_ = 0;
     learn(decode_s_, seconds);

@@ -9,7 +9,6 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "engine/engine_core.h"
-#include "local/model_text.h"
 #include "model/model_loader.h"
 #include "model/synthetic_steps.h"
 
@@ -66,6 +65,27 @@ class NullSink final : public api::GenerationSink {
   int tokens = 0;
 };
 
+// What a real tokenizer allocates for a token's text is its own affair: here the first fifteen tokens of a span are
+// letters and the others nothing, so that no text is too long to be held in place.
+class LetterTokenizer final : public text::Tokenizer {
+ public:
+  explicit LetterTokenizer(int vocab_size) : vocab_size_(vocab_size) {}
+  std::vector<text::TokenId> encode(std::string_view, const text::EncodeOptions&) const override { return {}; }
+  std::string decode(std::span<const text::TokenId> ids, bool) const override {
+    return std::string(std::min<size_t>(ids.size(), 15), 'x');
+  }
+  int vocab_size() const override { return vocab_size_; }
+  std::string_view token_text(text::TokenId) const override { return "x"; }
+  std::string token_bytes(text::TokenId) const override { return "x"; }
+  bool is_special(text::TokenId) const override { return false; }
+  std::optional<text::TokenId> token_id(std::string_view) const override { return std::nullopt; }
+  std::optional<text::TokenId> bos() const override { return std::nullopt; }
+  std::optional<text::TokenId> eos() const override { return std::nullopt; }
+
+ private:
+  int vocab_size_;
+};
+
 class SteadyStep : public testing::TestWithParam<model::WeightQuantization> {
  protected:
   void SetUp() override {
@@ -86,7 +106,7 @@ class SteadyStep : public testing::TestWithParam<model::WeightQuantization> {
 
 TEST(Counting, CountsWhatIsAllocated) {
   EXPECT_EQ(allocations_of([] {}), 0);
-  EXPECT_GE(allocations_of([] { std::vector<int>(1000).swap(*std::make_unique<std::vector<int>>()); }), 1);
+  EXPECT_EQ(allocations_of([] { ::operator delete(::operator new(1000)); }), 1);
   EXPECT_EQ(allocations_of([] { Buffer(1000); }), 1);
 }
 
@@ -106,13 +126,12 @@ TEST_P(SteadyStep, OfTheDecoderAllocatesNothing) {
 
 TEST_P(SteadyStep, OfTheEngineAllocatesItsDeltasAlone) {
   constexpr int kSequences = 4, kSteps = 12;  // within a block of 16 tokens
-  const local::ModelText text = local::load_model_text(*files_, {}).value();
+  const LetterTokenizer tokenizer(decoder_->traits().vocab_size);
   MetricsRegistry metrics;
   const ManualClock clock;
   auto core = engine::EngineCore::create(
-                  std::move(decoder_), *text.tokenizer,
-                  {.blocks = 64, .step_rows_max = 64, .sequences_max = kSequences, .eos = text.eos, .pool = &pool_},
-                  metrics, clock)
+                  std::move(decoder_), tokenizer,
+                  {.blocks = 64, .step_rows_max = 64, .sequences_max = kSequences, .pool = &pool_}, metrics, clock)
                   .value();
   const auto sink = std::make_shared<NullSink>();
   for (int i = 0; i < kSequences; ++i) {
@@ -129,7 +148,7 @@ TEST_P(SteadyStep, OfTheEngineAllocatesItsDeltasAlone) {
     for (int step = 0; step < kSteps; ++step) core->step();
   });
   EXPECT_EQ(sink->tokens - before, kSequences * kSteps);
-  EXPECT_LE(allocations, int64_t{kSequences} * kSteps) << "one for the ids of each delta";
+  EXPECT_EQ(allocations, int64_t{kSequences} * kSteps) << "one for the ids of each delta";
 }
 
 INSTANTIATE_TEST_SUITE_P(Weights, SteadyStep,
