@@ -1,8 +1,9 @@
 // What types of weights and caches and the coding of activations cost in accuracy, against float32 of one file:
 // Kullback-Leibler divergence of the next-token distributions, how often the likeliest token is the same, and the
-// relative error of the logits. The text is the model's own: tokens sampled from the float32 model at temperature 1.
+// relative error of the logits. The text is the model's own, tokens sampled from the float32 model at temperature 1, or
+// that of a file: a JSON array of arrays of ids, as `sluice tokenize` prints it, each cut to --tokens.
 //
-// bench_accuracy MODEL [OTHER…] [--sequences N] [--tokens N]
+// bench_accuracy MODEL [OTHER…] [--sequences N] [--tokens N] [--texts FILE]
 //
 // MODEL is compared as stored, quantised while loading, and with every type of cache; OTHER, files of the same model in
 // other types, as stored: dequantised with float32 activations, and packed with int8 activations. A table in Markdown.
@@ -14,6 +15,8 @@
 #include <numeric>
 #include <string>
 
+#include "base/file.h"
+#include "base/json.h"
 #include "base/random.h"
 #include "model/model_loader.h"
 
@@ -40,14 +43,18 @@ class Accuracy {
  public:
   Accuracy(const std::string& path, int sequences, int tokens) : model_(path), sequences_(sequences), tokens_(tokens) {}
 
-  void run(const std::vector<std::string>& others) {
+  void run(const std::vector<std::string>& others, const std::string& texts) {
     reference_ = load(model_, {"", {.dtype = DType::kF32, .activations = Activations::kF32}});
-    for (int s = 0; s < sequences_; ++s) write_text(static_cast<uint64_t>(s));
+    if (texts.empty()) {
+      for (int s = 0; s < sequences_; ++s) write_text(static_cast<uint64_t>(s));
+    } else {
+      read_texts(texts);
+    }
     reference_.reset();
     std::printf(
         "%s: %d tokens\n\n| weights | activations | cache | mean KL | largest KL | same top token | relative error "
         "of the logits |\n|---|---|---|---|---|---|---|\n",
-        model_.files->name.c_str(), sequences_ * tokens_);
+        model_.files->name.c_str(), count_);
     const auto weights = [&](const Opened& opened, const std::string& name, WeightOptions options) {
       for (const Activations activations : {Activations::kF32, Activations::kInt8}) {
         options.activations = activations;
@@ -104,6 +111,18 @@ class Accuracy {
     return out;
   }
 
+  void read_texts(const std::string& path) {
+    const Json json = parse_json(read_file(path).value()).value();
+    for (const Json& one : json) {
+      auto ids = one.get<std::vector<TokenId>>();
+      if (ids.size() > static_cast<size_t>(tokens_)) ids.resize(static_cast<size_t>(tokens_));
+      if (ids.empty()) continue;
+      expected_.push_back(logits(*reference_, ids, 0));
+      count_ += static_cast<int>(ids.size());
+      texts_.push_back(std::move(ids));
+    }
+  }
+
   void write_text(uint64_t seed) {
     const auto vocab = static_cast<size_t>(model_.description.spec.vocab_size);
     std::vector<TokenId> text = {1};
@@ -118,6 +137,7 @@ class Accuracy {
       text.push_back(static_cast<TokenId>(token));
     }
     text.pop_back();
+    count_ += tokens_;
     texts_.push_back(std::move(text));
     expected_.push_back(std::move(all));
   }
@@ -145,7 +165,7 @@ class Accuracy {
         same += std::max_element(want, want + vocab) - want == std::max_element(have, have + vocab) - have;
       }
     }
-    const double count = sequences_ * tokens_;
+    const double count = count_;
     std::printf("| %s | %s | %s | %.6f | %.5f | %.2f %% | %.5f |\n", kind.name.c_str(),
                 kind.options.activations == Activations::kInt8 ? "int8" : "f32",
                 kind.kv_dtype == DType::kQ8_0 ? "int8" : std::string(dtype_name(kind.kv_dtype)).c_str(), sum / count,
@@ -155,6 +175,7 @@ class Accuracy {
 
   const Opened model_;
   int sequences_, tokens_;
+  int count_ = 0;  // tokens in all texts
   ThreadPool pool_;
   std::unique_ptr<Decoder> reference_;
   std::vector<std::vector<TokenId>> texts_;
@@ -167,12 +188,15 @@ class Accuracy {
 int main(int argc, char** argv) {
   int sequences = 8, tokens = 128;
   std::vector<std::string> models;
+  std::string texts;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     if (word == "--sequences" && i + 1 < argc) {
       sequences = std::max(1, std::atoi(argv[++i]));
     } else if (word == "--tokens" && i + 1 < argc) {
       tokens = std::max(1, std::atoi(argv[++i]));
+    } else if (word == "--texts" && i + 1 < argc) {
+      texts = argv[++i];
     } else {
       models.push_back(word);
     }
@@ -180,5 +204,5 @@ int main(int argc, char** argv) {
   if (models.empty()) return 2;
   sluice::model::Accuracy accuracy(models.front(), sequences, tokens);
   models.erase(models.begin());
-  accuracy.run(models);
+  accuracy.run(models, texts);
 }
