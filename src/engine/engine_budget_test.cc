@@ -9,13 +9,13 @@ namespace {
 
 constexpr int kPrompt = 200;
 
-struct Run {
+struct Pace {
   std::vector<int64_t> waits_us;  // of the running answer, from token to token, while prompts are computed
   std::string answer, late_answer;
   int steps = 0;
 };
 
-Run run(double slowdown) {
+Pace run(double slowdown) {
   ManualClock* clock = nullptr;
   ModelFaults time;
   time.takes = [&](int rows) { clock->advance_us(20'000 + 2'000 * rows); };
@@ -27,7 +27,7 @@ Run run(double slowdown) {
   const auto running = core.add(std::move(first));
   while (running->deltas.size() < 8) core.step();
 
-  Run result;
+  Pace result;
   std::vector<std::shared_ptr<RecordingSink>> late;
   for (int i = 0; i < 3; ++i) {
     EngineRequest request{.prompt = iota_tokens(kPrompt, 4 + i)};
@@ -51,7 +51,7 @@ Run run(double slowdown) {
 }
 
 TEST(EngineBudget, RunningAnswersKeepTheirPaceAndEveryTextStays) {
-  const Run free = run(0), limited = run(4);
+  const Pace free = run(0), limited = run(4);
   // A step of one decode row takes 22 ms, and the test's own clock a further one.
   EXPECT_GT(*std::ranges::max_element(free.waits_us), 200'000);
   EXPECT_LE(*std::ranges::max_element(limited.waits_us), 4 * 22'000 + 10'000);

@@ -25,7 +25,7 @@ TEST(StepBudget, WithoutALimitOrRunningAnswersAllRowsAreThere) {
 }
 
 TEST(StepBudget, AStepWithPromptsTakesAtMostSoManyTimesOneWithout) {
-  for (const double slowdown : {2.0, 4.0, 8.0}) {
+  for (const double slowdown : {2.0, 4.0, 8.0, 20.0}) {
     StepBudget budget({.rows_max = 2048, .slowdown = slowdown});
     decode(budget, 16, 4);
     budget.observe(0, 512, step_s(0, 512));
@@ -35,9 +35,11 @@ TEST(StepBudget, AStepWithPromptsTakesAtMostSoManyTimesOneWithout) {
     }
     const int prefill = budget.rows(16) - 16;
     const double limit_s = slowdown * step_s(16, 0);
+    // As near to the limit as it gets, unless so few rows would waste the reading of the weights.
+    if (prefill == 32) continue;
+    EXPECT_GT(prefill, 32);
     EXPECT_LE(step_s(16, prefill), limit_s * 1.02) << slowdown;
-    // No fewer than needed either, unless so few would waste the reading of the weights.
-    EXPECT_TRUE(step_s(16, prefill) >= limit_s * 0.9 || prefill == 32) << slowdown << " " << prefill;
+    EXPECT_GE(step_s(16, prefill), limit_s * 0.9) << slowdown;
   }
 }
 
