@@ -135,7 +135,8 @@ class EngineBackend final : public LocalBackend {
                model::load_decoder(files, description, load, *ops_, *pool_, report.on_progress));
     if (!tuning && wants_measuring(options, record, description)) {
       SLUICE_TRY(tuning, measure(*decoder, options, report));
-      record.write(*tuning);
+      // On a machine too busy to measure a single chunk the next start tries again.
+      if (tuning->chunk_tokens > 0) record.write(*tuning);
       model::MemoryRequest request = options.memory;
       request.limit = plan_.limit;  // the weights are in memory by now
       const model::MemoryPlan usual = plan_;

@@ -47,6 +47,7 @@ class Tuner {
     Way decode = plain, prefill = plain;
     // Pages, scratch and clocks are as they will be; and what a row costs is known before many are asked for.
     SLUICE_RETURN_IF_ERROR(warm_up(plain));
+    begin_ = std::chrono::steady_clock::now();
     SLUICE_TRY(decode.ops, choose_table(1));
     SLUICE_TRY(prefill.ops, choose_table(kTrialRows));
     SLUICE_TRY(decode.threads, choose_threads(decode, 1));
@@ -185,7 +186,7 @@ class Tuner {
   const TunerOptions& options_;
   const std::function<void(size_t, size_t)>& progress_;
   const int threads_max_;
-  const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
   int rows_max_ = 0, sequences_max_ = 0;
   double row_s_ = 0;  // of the last step that says what a row costs
   std::span<const float> logits_;

@@ -12,7 +12,7 @@
 namespace sluice::local {
 
 struct TunerOptions {
-  double seconds_max = 5;  // begins no measurement that would go beyond it; decides from what it has by then
+  double seconds_max = 5;  // after a few steps to warm up; begins no measurement that would go beyond it
   // Of the tables that may compute this decoder's steps; the one it was made with first.
   std::vector<const kernels::Ops*> tables;
   bool threads_fixed = false;           // compute with all of the pool's
