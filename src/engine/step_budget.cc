@@ -5,9 +5,9 @@
 namespace sluice::engine {
 namespace {
 
-constexpr double kWeight = 0.25;  // of a new observation among the old ones
+constexpr double kWeight = 0.25;      // of a new observation among the old ones
 constexpr double kSecondsMin = 1e-6;  // of a clock's tick: a step always takes some
-constexpr int kSteps = 64;        // after so many steps with prompts, decoding is looked at again
+constexpr int kSteps = 64;            // after so many steps with prompts, decoding is looked at again
 
 bool alike(int a, int b) { return a <= 2 * b && b <= 2 * a; }
 
