@@ -43,6 +43,7 @@ int64_t now_us() {
 // a new loop with what it read of the old one.
 struct ThreadPool::State {
   alignas(64) std::atomic<uint32_t> generation{0};  // futex word: rises with every loop and at the end
+  std::atomic<uint32_t> active{1};  // futex word of those who do not take part: the workers from this number on
   alignas(64) std::atomic<uint64_t> ticket{0};
   alignas(64) std::atomic<int64_t> unfinished{0};
   std::atomic<int> sleepers{0};
@@ -71,8 +72,10 @@ struct ThreadPool::State {
 
 ThreadPool::ThreadPool(const ThreadPoolOptions& options)
     : threads_(options.threads > 0 ? options.threads : available_cpus()),
+      active_(threads_),
       spin_us_(options.spin_us),
       state_(std::make_unique<State>()) {
+  state_->active = static_cast<uint32_t>(threads_);
   for (int i = 1; i < threads_; ++i) {
     workers_.emplace_back([this, i] { worker(i); });
     if (!options.cpus.empty()) {
@@ -86,6 +89,7 @@ ThreadPool::ThreadPool(const ThreadPoolOptions& options)
 
 ThreadPool::~ThreadPool() {
   state_->stop = true;
+  change_active(threads_);
   state_->generation.fetch_add(1);
   futex_wake_all(state_->generation);
   for (std::thread& worker : workers_) worker.join();
@@ -114,11 +118,18 @@ void ThreadPool::run(int64_t tasks, TaskFunction function, const void* context) 
   }
 }
 
+void ThreadPool::change_active(int threads) {
+  active_ = std::clamp(threads, 1, threads_);
+  state_->active = static_cast<uint32_t>(active_);
+  futex_wake_all(state_->active);
+}
+
 void ThreadPool::worker(int index) {
   name_this_thread("sluice-compute");
   State& s = *state_;
   uint32_t seen = 0;
   while (true) {
+    for (uint32_t active; (active = s.active.load()) <= static_cast<uint32_t>(index);) futex_wait(s.active, active);
     const int64_t spin_until = now_us() + spin_us_;
     for (int spins = 0; s.generation.load(std::memory_order_acquire) == seen; ++spins) {
       cpu_relax();
@@ -131,6 +142,7 @@ void ThreadPool::worker(int index) {
     }
     if (s.stop.load()) return;
     seen = s.generation.load(std::memory_order_acquire);
+    if (s.active.load() <= static_cast<uint32_t>(index)) continue;  // no longer takes part in this loop
     const int64_t done = s.work(seen, index);
     if (done > 0) s.unfinished.fetch_sub(done, std::memory_order_release);
   }

@@ -25,14 +25,21 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  int threads() const { return threads_; }
+  // Threads that take part, the caller included.
+  int threads() const { return active_; }
+  int threads_max() const { return threads_; }
+  // How many take part from the next loop on: clamped to [1, threads_max()]. The others sleep. Costs nothing when it
+  // changes nothing. Called by the owner thread.
+  void use(int threads) {
+    if (threads != active_) change_active(threads);
+  }
 
   // Calls work(task, thread) for every task in [0, tasks), each once, and returns when all are done. `thread` is in
   // [0, threads()). Tasks are handed out in order, one at a time. Only one thread may call it at a time; not
   // re-entrant; `work` must not throw.
   template <class Work>
   void parallel_for(int64_t tasks, const Work& work) {
-    if (tasks <= 1 || threads_ == 1) {
+    if (tasks <= 1 || active_ == 1) {
       for (int64_t task = 0; task < tasks; ++task) work(task, 0);
       return;
     }
@@ -48,8 +55,10 @@ class ThreadPool {
 
   void run(int64_t tasks, TaskFunction function, const void* context);
   void worker(int index);
+  void change_active(int threads);
 
-  int threads_;
+  const int threads_;
+  int active_;  // the owner's; State holds the workers' copy
   int spin_us_;
   std::unique_ptr<State> state_;
   std::vector<std::thread> workers_;

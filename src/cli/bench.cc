@@ -5,10 +5,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <fstream>
 
+#include "base/machine.h"
 #include "base/strings.h"
-#include "base/thread_pool.h"
 
 namespace sluice::cli {
 namespace {
@@ -19,20 +18,9 @@ struct Bench {
   Result<int> (*run)(const CommandLine& line);
 };
 constexpr Bench kBenches[] = {
-    {"roofline", false, bench_roofline}, {"model", true, bench_model},     {"serve", false, bench_serve},
-    {"startup", true, bench_startup},    {"compare", true, bench_compare},
+    {"roofline", false, bench_roofline}, {"model", true, bench_model},     {"tune", true, bench_tune},
+    {"serve", false, bench_serve},       {"startup", true, bench_startup}, {"compare", true, bench_compare},
 };
-
-// The value of the first line of /proc/cpuinfo with this name.
-std::string cpu_property(std::string_view name) {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    const size_t colon = line.find(':');
-    if (colon != std::string::npos && trim(std::string_view(line).substr(0, colon)) == name)
-      return std::string(trim(std::string_view(line).substr(colon + 1)));
-  }
-  return "";
-}
 
 }  // namespace
 
@@ -82,13 +70,14 @@ Result<std::vector<int>> whole_numbers(const std::vector<std::string>& words, st
 }
 
 Json report_head(std::string_view what) {
+  const Machine machine = this_machine();
   Json flags = Json::array();
-  for (const std::string& flag : split(cpu_property("flags"), ' ')) {
+  for (const std::string& flag : split(machine.flags, ' ')) {
     if (flag.starts_with("avx") || flag.starts_with("amx") || flag == "fma") flags.push_back(flag);
   }
   return {{"bench", std::string(what)},
           {"sluice", std::string(version())},
-          {"machine", {{"cpu", cpu_property("model name")}, {"cpus", available_cpus()}, {"flags", std::move(flags)}}}};
+          {"machine", {{"cpu", machine.cpu}, {"cpus", machine.cpus}, {"flags", std::move(flags)}}}};
 }
 
 }  // namespace sluice::cli

@@ -12,6 +12,7 @@ namespace sluice::cli {
 
 Result<int> bench_roofline(const CommandLine& line);  // this machine's limits
 Result<int> bench_model(const CommandLine& line);     // the decoder alone
+Result<int> bench_tune(const CommandLine& line);      // what auto-tuning measures, and its choice
 Result<int> bench_serve(const CommandLine& line);     // a server under load
 Result<int> bench_startup(const CommandLine& line);   // from process start to the first token
 Result<int> bench_compare(const CommandLine& line);   // a plain deployment, and each optimisation added in turn

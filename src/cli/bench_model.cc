@@ -3,85 +3,19 @@
 // the arithmetic unit's peak, whichever takes longer; both measured in the same run.
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <memory>
 
-#include "base/random.h"
 #include "base/strings.h"
 #include "cli/bench.h"
 #include "kernels/machine_limits.h"
+#include "model/synthetic_steps.h"
 #include "tensor/packed_matrix.h"
 
 namespace sluice::cli {
 namespace {
 
 constexpr int kDecodeSteps = 16;  // measured one after another
-
-using Time = std::chrono::steady_clock;
-
-double seconds_since(Time::time_point start) { return std::chrono::duration<double>(Time::now() - start).count(); }
-
-// Drives a decoder without engine or server: sequences of random tokens over their own blocks.
-class DecoderBench {
- public:
-  DecoderBench(model::Decoder& decoder, int block_tokens, int tokens_max, int sequences)
-      : decoder_(decoder), block_tokens_(block_tokens), vocab_(static_cast<uint32_t>(decoder.traits().vocab_size)) {
-    const int blocks_each = (tokens_max + block_tokens - 1) / block_tokens;
-    tables_.resize(static_cast<size_t>(sequences));
-    for (int s = 0; s < sequences; ++s) {
-      for (int b = 0; b < blocks_each; ++b) tables_[static_cast<size_t>(s)].push_back(s * blocks_each + b);
-    }
-  }
-
-  // Gives every block of every sequence the content of one that was computed: attention over it costs what it would
-  // cost after a prompt of that length.
-  Result<void> fill() {
-    SLUICE_RETURN_IF_ERROR(step(1, block_tokens_, 0));
-    const int32_t computed = tables_.front().front();
-    for (const std::vector<int32_t>& table : tables_) {
-      for (const int32_t block : table) {
-        if (block != computed) decoder_.copy_block(computed, block, block_tokens_);
-      }
-    }
-    return {};
-  }
-
-  // Seconds of one step: `rows` new tokens for each of `sequences`, after `context` tokens.
-  Result<double> step(int sequences, int rows, int context) {
-    std::vector<model::TokenId> tokens;
-    std::vector<int32_t> positions, lengths, logits_rows;
-    std::vector<model::SequenceRows> slices;
-    for (int s = 0; s < sequences; ++s) {
-      slices.push_back({.first_row = static_cast<int>(tokens.size()),
-                        .rows = rows,
-                        .context = context,
-                        .blocks = tables_[static_cast<size_t>(s)].data()});
-      for (int r = 0; r < rows; ++r) {
-        tokens.push_back(static_cast<model::TokenId>(philox4x32(1, draws_++)[0] % vocab_));
-        positions.push_back(context + r);
-        lengths.push_back(context + rows);
-      }
-      logits_rows.push_back(static_cast<int32_t>(tokens.size()) - 1);
-    }
-    const Time::time_point start = Time::now();
-    const auto output = decoder_.run({.tokens = tokens,
-                                      .positions = positions,
-                                      .rope_lengths = lengths,
-                                      .sequences = slices,
-                                      .window_sequences = {},
-                                      .logits_rows = logits_rows});
-    if (!output.ok()) return output.error();
-    return seconds_since(start);
-  }
-
- private:
-  model::Decoder& decoder_;
-  int block_tokens_;
-  uint32_t vocab_;
-  uint64_t draws_ = 0;
-  std::vector<std::vector<int32_t>> tables_;
-};
 
 // What a step costs at least.
 class Floor {
@@ -183,7 +117,8 @@ Result<Shapes> shapes_to_measure(const Settings& settings, int context_max) {
   return shapes;
 }
 
-Result<void> measure(DecoderBench& bench, const Shapes& shapes, int repeat, const Floor& floor, Report& report) {
+Result<void> measure(model::SyntheticSteps& bench, const Shapes& shapes, int repeat, const Floor& floor,
+                     Report& report) {
   for (const int tokens : shapes.prompts) {
     std::vector<double> times;
     SLUICE_RETURN_IF_ERROR(bench.step(1, tokens, 0));  // warms up
@@ -221,9 +156,7 @@ Result<int> bench_model(const CommandLine& line) {
   const std::vector<kernels::MachineLimit> limits = kernels::measure_machine_limits(pool, {.rounds = 3});
   SLUICE_TRY(const auto decoder, model::load_decoder(files, description, options.load, *ops, pool));
 
-  const int block_tokens = options.load.block_tokens;
-  const int blocks_each = (shapes.longest() + block_tokens - 1) / block_tokens;
-  const int blocks = blocks_each * shapes.most();
+  const int blocks = model::SyntheticSteps::blocks(*decoder, shapes.longest(), shapes.most());
   const model::CacheLayout cache = decoder->cache_layout();
   const size_t needed = (cache.block_bytes + cache.window_block_bytes) * static_cast<size_t>(blocks) +
                         model::activation_bytes(description.spec, shapes.rows_max(), shapes.most());
@@ -252,7 +185,7 @@ Result<int> bench_model(const CommandLine& line) {
                 floor.peak() / 1e9);
   }
   Report report(std::move(head), settings.json);
-  DecoderBench bench(*decoder, block_tokens, shapes.longest(), shapes.most());
+  model::SyntheticSteps bench(*decoder, shapes.longest(), shapes.most());
   SLUICE_RETURN_IF_ERROR(measure(bench, shapes, static_cast<int>(settings.repeat), floor, report));
   report.finish();
   return 0;

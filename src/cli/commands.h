@@ -41,8 +41,9 @@ std::string_view version();
 
 // Settings → what local/ understands. kInvalidArgument names the flag.
 Result<local::LocalOptions> local_options(const std::string& model, const Settings& settings);
-// Loads with the memory plan and a progress bar on stderr (the plan only when `verbose`).
-Result<std::unique_ptr<local::LocalBackend>> load_backend(const CommandLine& line, MetricsRegistry& metrics,
-                                                          bool verbose);
+// Loads with the memory plan and a progress bar on stderr (the plan only when `verbose`). `on_tuned` when it measured.
+Result<std::unique_ptr<local::LocalBackend>> load_backend(
+    const CommandLine& line, MetricsRegistry& metrics, bool verbose,
+    const std::function<void(const local::Tuning&)>& on_tuned = {});
 
 }  // namespace sluice::cli

@@ -29,6 +29,7 @@ constexpr std::string_view kBenchHelp =
     "WHAT is one of\n"
     "  roofline        this machine's limits: memory reads and every arithmetic unit\n"
     "  model MODEL     the decoder alone: prefill, and decode at several depths and batches (also without the word)\n"
+    "  tune MODEL      what auto-tuning measures and chooses; remembers it for the next start\n"
     "  serve MODEL     a server under load: TTFT, TPOT and ITL percentiles, tokens/s, goodput; --url for one that "
     "runs\n"
     "  startup MODEL   from process start to the first token, and the memory taken\n"

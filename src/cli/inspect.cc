@@ -78,16 +78,21 @@ Result<int> run_inspect(const CommandLine& line) {
   SLUICE_TRY(const kernels::Ops* ops, kernels::select_ops(options.kernels));
   model::LoadOptions load = options.load;
   load.weights = model::resolve_activations(load.weights, description.spec, *ops);
-  const auto plan = model::plan_memory(files, description, load, options.memory);
+  const local::TuningRecord record = local::tuning_record(options, description, load);
+  const auto tuning = options.tuning == local::TuningMode::kOff ? std::nullopt : record.read();
+  report["tuning"] = tuning ? local::tuning_to_json(*tuning) : Json();
+  const auto plan = model::plan_memory(files, description, load, local::with_batch_limits(options.memory, tuning));
   report["memory_plan"] = plan.ok() ? model::plan_to_json(*plan) : Json{{"error", plan.error().message}};
   if (line.settings.json) {
     std::printf("%s\n", dump_json(report, 2).c_str());
   } else {
     for (const auto& [key, value] : report.items()) {
-      if (key == "memory_plan") continue;
+      if (key == "memory_plan" || key == "tuning") continue;
       std::printf("%-18s %s\n", key.c_str(),
                   value.is_string() ? value.get<std::string>().c_str() : dump_json(value).c_str());
     }
+    std::printf("%-18s %s\n", "tuning",
+                tuning ? local::describe_tuning(*tuning).c_str() : "not measured yet (the first start will)");
     std::printf("%s", plan.ok() ? model::format_plan(*plan).c_str() : (plan.error().message + "\n").c_str());
   }
   return plan.ok() ? 0 : 1;

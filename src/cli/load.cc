@@ -87,19 +87,27 @@ Result<local::LocalOptions> local_options(const std::string& model, const Settin
       .graph_memory_ratio = settings.graph_memory_ratio,
       .context = static_cast<int>(settings.context),
       .sequences_max = static_cast<int>(settings.max_concurrency),
-      .step_rows_max = static_cast<int>(std::max(settings.chunk_tokens, settings.max_concurrency)),
+      .step_rows_max = static_cast<int>(settings.chunk_tokens),
   };
   options.threads.threads = static_cast<int>(settings.threads);
   SLUICE_TRY(options.threads.cpus, parse_cpu_list(settings.cpu_affinity));
   options.kernels = settings.kernels;
   options.waiting_max = static_cast<int>(settings.queue_max);
   options.prefix_index = settings.prefix_cache;
+  options.prefill_slowdown = settings.prefill_slowdown;
+  options.tuning = settings.auto_tuning == "on"    ? local::TuningMode::kOn
+                   : settings.auto_tuning == "off" ? local::TuningMode::kOff
+                                                   : local::TuningMode::kAgain;
   return options;
 }
 
 Result<std::unique_ptr<local::LocalBackend>> load_backend(const CommandLine& line, MetricsRegistry& metrics,
-                                                          bool verbose) {
-  SLUICE_TRY(const local::LocalOptions options, local_options(line.arguments.front(), line.settings));
+                                                          bool verbose,
+                                                          const std::function<void(const local::Tuning&)>& on_tuned) {
+  SLUICE_TRY(local::LocalOptions options, local_options(line.arguments.front(), line.settings));
+  // What runs once would wait longer for the measurements than they save.
+  if (line.command == "generate" && options.tuning == local::TuningMode::kOn)
+    options.tuning = local::TuningMode::kRemembered;
   ProgressBar bar;
   local::LoadingReport report;
   report.on_plan = [&](const model::ModelDescription& description, const model::MemoryPlan& plan) {
@@ -109,6 +117,8 @@ Result<std::unique_ptr<local::LocalBackend>> load_backend(const CommandLine& lin
                  std::string(dtype_name(description.stored_dtype)).c_str(), format_plan(plan).c_str());
   };
   report.on_progress = [&](size_t done, size_t total) { bar.show("loading", done, total); };
+  report.on_measuring = [&](size_t done, size_t total) { bar.show("measuring this machine", done, total); };
+  report.on_tuned = on_tuned;
   return local::LocalBackend::load(options, metrics, report);
 }
 

@@ -47,7 +47,8 @@ std::vector<Knob> make_knobs() {
        0,
        {"auto", "f32", "int8", "bf16"}},
       {"pack-cache", &S::pack_cache, "DIR|off",
-       "keep packed weights there for the next start (default: $XDG_CACHE_HOME/sluice or ~/.cache/sluice)", kRuns},
+       "keep packed weights and tunings there for the next start (default: $XDG_CACHE_HOME/sluice or ~/.cache/sluice)",
+       kLoads},
       {"kv-dtype",
        &S::kv_dtype,
        "TYPE",
@@ -69,18 +70,34 @@ std::vector<Knob> make_knobs() {
        "share of the memory left by the weights that the KV cache and prefix index get", kLoads, 0.01, 1},
       {"context", &S::context, "TOKENS", "longest prompt and answer together (default: the model's, or what fits)",
        kLoads, 0, 1 << 28},
-      {"max-concurrency", &S::max_concurrency, "N", "sequences computed at the same time", kLoads, 1, 4096},
-      {"chunk-tokens", &S::chunk_tokens, "N", "most tokens in one step; long prompts are computed in chunks", kLoads,
-       16, 65536},
+      {"max-concurrency", &S::max_concurrency, "N",
+       "sequences computed at the same time (default: as measured, at least 64)", kLoads, 1, 4096},
+      {"chunk-tokens", &S::chunk_tokens, "N",
+       "most tokens in one step; long prompts are computed in chunks (default: as measured, else 512)", kLoads, 16,
+       65536},
+      {"prefill-slowdown", &S::prefill_slowdown, "TIMES",
+       "a step that computes prompts beside running answers takes at most so many times one of the answers alone; 0: "
+       "as long as it wants",
+       kRuns, 0, 1e6},
       {"queue-max", &S::queue_max, "N", "requests that may wait; more are answered 429", kServe, 1, 1 << 20},
       {"prefix-cache", &S::prefix_cache, "", "reuse the cache of prompts that begin alike (--no-prefix-cache: do not)",
        kRuns},
-      {"threads", &S::threads, "N", "compute threads (default: the CPUs this process may use)", kComputes, 0, 1024},
+      {"threads", &S::threads, "N", "compute threads (default: as measured, else the CPUs this process may use)",
+       kComputes, 0, 1024},
       {"cpu-affinity", &S::cpu_affinity, "LIST", "pin compute threads to these CPUs, e.g. 0-3,8", kRuns},
       {"kernels", &S::kernels, "NAME",
        "pin one kernel implementation: ref, tiles, avx2, avx512, avx512vnni, avx512bf16, amx (default: the fastest "
        "here)",
        kRuns},
+      {"auto-tuning",
+       &S::auto_tuning,
+       "MODE",
+       "measure threads, kernels, chunks and batches for a model on its first start, a few seconds, and remember them "
+       "(beside --pack-cache); a flag that names one wins; again: measure once more",
+       kLoads,
+       0,
+       0,
+       {"on", "off", "again"}},
       {"host", &S::host, "ADDRESS", "address to listen on", kServe},
       {"port", &S::port, "N", "port to listen on; 0 takes a free one", kServe, 0, 65535},
       {"api-key",
@@ -128,7 +145,8 @@ std::vector<Knob> make_knobs() {
       {"streams", &S::streams, "N", "bench serve, compare: requests under way at the same time", " bench ", 1, 4096},
       {"rate", &S::rate, "R", "bench serve: begin R requests a second at random instead, however many are under way",
        " bench ", 0, 1e5},
-      {"shared-tokens", &S::shared_tokens, "N", "bench serve, compare: tokens every prompt begins with alike",
+      {"shared-tokens", &S::shared_tokens, "N",
+       "bench serve, compare: tokens every prompt begins with alike (default: none; compare: half of the prompt)",
        " bench ", 0, 1 << 20},
       {"answer-tokens", &S::answer_tokens, "N", "bench serve, compare: tokens of each answer", " bench ", 1, 1 << 20},
       {"slo-ttft-ms", &S::slo_ttft_ms, "MS", "bench serve: count as good only answers whose first token comes by then",
@@ -221,6 +239,10 @@ Result<void> set_text(const Knob& knob, std::string_view source, std::string_vie
       if (!trim(item).empty()) list.emplace_back(trim(item));
     }
     return {};
+  }
+  if (std::ranges::count(knob.choices, "on") > 0) {  // a switch with more than two positions
+    if (text == "true" || text == "yes" || text == "1") text = "on";
+    if (text == "false" || text == "no" || text == "0") text = "off";
   }
   if (!knob.choices.empty() && std::ranges::count(knob.choices, text) == 0) {
     std::vector<std::string> choices(knob.choices.begin(), knob.choices.end());

@@ -29,14 +29,16 @@ struct Settings {
   uint64_t memory = 0;
   double graph_memory_ratio = 0.6;
   int64_t context = 0;
-  int64_t max_concurrency = 64;
-  int64_t chunk_tokens = 512;
+  int64_t max_concurrency = 0;
+  int64_t chunk_tokens = 0;
+  double prefill_slowdown = 8;
   int64_t queue_max = 1024;
   bool prefix_cache = true;
   // The machine.
   int64_t threads = 0;
   std::string cpu_affinity;
   std::string kernels;
+  std::string auto_tuning = "on";
   // The server.
   std::string host = "127.0.0.1";
   int64_t port = 8000;
@@ -75,7 +77,7 @@ struct Settings {
   int64_t requests = 64;
   int64_t streams = 16;
   double rate = 0;
-  int64_t shared_tokens = 0;
+  int64_t shared_tokens = -1;
   int64_t answer_tokens = 128;
   double slo_ttft_ms = 0;
   double slo_tpot_ms = 0;

@@ -74,6 +74,23 @@ TEST_F(SettingsTest, AnUnknownKeyOfTheFileIsAnError) {
   EXPECT_NE(line.error().message.find("max-concurrency"), std::string::npos) << line.error().message;
 }
 
+TEST_F(SettingsTest, AutoTuningIsWrittenAsTheGuideWritesIt) {
+  const std::pair<std::string, std::string> cases[] = {{"auto_tuning: on\n", "on"},
+                                                       {"auto_tuning: off\n", "off"},
+                                                       {"auto-tuning: true\n", "on"},
+                                                       {"auto_tuning: no\n", "off"},
+                                                       {"auto_tuning: again\n", "again"}};
+  for (const auto& [text, expected] : cases) {
+    const auto line = parse({"serve", "m", "--config", write_config(text)});
+    if (!line.ok() && line.error().code == ErrorCode::kUnimplemented) GTEST_SKIP() << line.error().message;
+    ASSERT_TRUE(line.ok()) << line.error().message;
+    EXPECT_EQ(line->settings.auto_tuning, expected) << text;
+  }
+  EXPECT_EQ(parse({"serve", "m", "--auto-tuning", "off"})->settings.auto_tuning, "off");
+  EXPECT_NE(parse({"serve", "m", "--auto-tuning", "perhaps"}).error().message.find("on, off, again"),
+            std::string::npos);
+}
+
 TEST_F(SettingsTest, SecretsAreNotPrinted) {
   const auto line = parse({"serve", "m", "--api-key", "sk-1,sk-2", "--api-key=sk-3", "--no-prefix-cache"});
   ASSERT_TRUE(line.ok());

@@ -65,7 +65,8 @@ EngineCore::EngineCore(std::unique_ptr<model::LanguageModel> model, const text::
       metrics_(metrics, options_->model_name),
       cache_(*model_, {options_->blocks, options_->window_slots}, options_->step_rows_max, options_->prefix_index),
       admission_(std::make_unique<Admission>(*options_, traits_, cache_.block_tokens(), tokenizer, clock)),
-      sampler_(traits_.vocab_size) {}
+      sampler_(traits_.vocab_size, options_->pool),
+      budget_({.rows_max = options_->step_rows_max, .slowdown = options_->prefill_slowdown}) {}
 
 EngineCore::~EngineCore() { end_all({ErrorCode::kUnavailable, "The engine has stopped.", {}, {}}); }
 
@@ -125,7 +126,7 @@ void EngineCore::adopt_prefixes() {
   }
 }
 
-StepPlan EngineCore::plan() {
+const StepPlan& EngineCore::plan() {
   // Only a plan that may pre-empt reads what that would give, and counting it visits every block. A sequence needs at
   // most one block and one promise of a window slot more in a step.
   const CacheRoom available = {cache_.allocator().available(), cache_.window_room()};
@@ -133,47 +134,50 @@ StepPlan EngineCore::plan() {
                            (cache_.windowed() && available.window_slots < this->running()) ||
                            (!waiting_.empty() && !running_.empty() &&
                             (*waiting_.begin())->request->priority < running_.back()->request->priority);
-  std::vector<RunningView> running;
+  running_views_.clear();
   for (const Sequence* sequence : running_) {
     const BlockTable& table = sequence->table;
-    running.push_back({.priority = sequence->request->priority,
-                       .tokens = sequence->length(),
-                       .computed = table.computed,
-                       .blocks = static_cast<int>(table.blocks.size()),
-                       .releasable = may_preempt ? cache_.releasable(table) : CacheRoom{},
-                       .window_grows = cache_.window_grows(table),
-                       .scores_all = sequence->reads_logits});
+    running_views_.push_back({.priority = sequence->request->priority,
+                              .tokens = sequence->length(),
+                              .computed = table.computed,
+                              .blocks = static_cast<int>(table.blocks.size()),
+                              .releasable = may_preempt ? cache_.releasable(table) : CacheRoom{},
+                              .window_grows = cache_.window_grows(table),
+                              .scores_all = sequence->reads_logits});
   }
-  std::vector<WaitingView> waiting;
-  std::vector<const Sequence*> candidates;
+  waiting_views_.clear();
+  candidates_.clear();
   for (auto next = waiting_.begin();
-       next != waiting_.end() && candidates.size() < static_cast<size_t>(options_->sequences_max); ++next) {
-    waiting.push_back({(*next)->request->priority, (*next)->length(), (*next)->reads_logits});
-    candidates.push_back(*next);
+       next != waiting_.end() && candidates_.size() < static_cast<size_t>(options_->sequences_max); ++next) {
+    waiting_views_.push_back({(*next)->request->priority, (*next)->length(), (*next)->reads_logits});
+    candidates_.push_back(*next);
   }
-  const StepLimits limits{.rows = options_->step_rows_max,
+  const auto decoding = std::ranges::count_if(running_, [](const Sequence* one) { return one->pending() == 1; });
+  const StepLimits limits{.rows = budget_.rows(static_cast<int>(decoding)),
                           .scored_rows = options_->prompt_score_rows,
                           .sequences = options_->sequences_max,
                           .block_tokens = cache_.block_tokens(),
                           .available = available};
-  return plan_step(running, waiting, limits, [&](int i, bool copy_partial) {
-    const Sequence& sequence = *candidates[static_cast<size_t>(i)];
+  const auto lookup = [this](int i, bool copy_partial) {
+    const Sequence& sequence = *candidates_[static_cast<size_t>(i)];
     return cache_.lookup(key(sequence), sequence.reuse_limit(), copy_partial);
-  });
+  };
+  plan_ = plan_step(running_views_, waiting_views_, limits, lookup, std::move(plan_));
+  return plan_;
 }
 
 void EngineCore::reserve(const StepPlan& plan) {
-  const std::vector<Sequence*> running = running_;
+  planned_ = running_;  // pre-emption takes out of running_ what the plan has numbers for
   std::vector<Sequence*> waiting;
   for (const StepPlan::Admission& admission : plan.admissions) {
     waiting.push_back(*std::next(waiting_.begin(), admission.waiting));
   }
   for (const int i : plan.preempted) {
-    preempt(*running[static_cast<size_t>(i)]);
+    preempt(*planned_[static_cast<size_t>(i)]);
     metrics_.preemptions.add();
   }
   for (const StepPlan::Grant& grant : plan.grants) {
-    Sequence& sequence = *running[static_cast<size_t>(grant.running)];
+    Sequence& sequence = *planned_[static_cast<size_t>(grant.running)];
     cache_.prepare(sequence.table, grant.rows);
     batch_.entries.push_back({.sequence = &sequence, .rows = grant.rows});
   }
@@ -241,14 +245,47 @@ void EngineCore::fill_batch() {
   }
 }
 
+void EngineCore::Batch::clear() {
+  entries.clear();
+  tokens.clear();
+  positions.clear();
+  rope_lengths.clear();
+  sequences.clear();
+  window_sequences.clear();
+  logits_rows.clear();
+  want_hidden = false;
+  samples.clear();
+}
+
 Result<model::StepOutput> EngineCore::run() {
-  return model_->run({.tokens = batch_.tokens,
-                      .positions = batch_.positions,
-                      .rope_lengths = batch_.rope_lengths,
-                      .sequences = batch_.sequences,
-                      .window_sequences = batch_.window_sequences,
-                      .logits_rows = batch_.logits_rows,
-                      .want_hidden = batch_.want_hidden});
+  const int64_t begin_us = clock_.now_us();
+  Result<model::StepOutput> output = model_->run({.tokens = batch_.tokens,
+                                                  .positions = batch_.positions,
+                                                  .rope_lengths = batch_.rope_lengths,
+                                                  .sequences = batch_.sequences,
+                                                  .window_sequences = batch_.window_sequences,
+                                                  .logits_rows = batch_.logits_rows,
+                                                  .want_hidden = batch_.want_hidden});
+  int decoding = 0, prefill_rows = 0;
+  for (const BatchEntry& entry : batch_.entries) (entry.rows == 1 ? decoding : prefill_rows) += entry.rows;
+  budget_.observe(decoding, prefill_rows, seconds(clock_.now_us() - begin_us));
+  return output;
+}
+
+// The next tokens of all entries that have computed everything they know, at once.
+void EngineCore::sample(const model::StepOutput& output) {
+  for (BatchEntry& entry : batch_.entries) {
+    if (!entry.samples) continue;
+    const Sequence& sequence = *entry.sequence;
+    const Request& request = *sequence.request;
+    entry.sample = batch_.samples.size();
+    batch_.samples.push_back({.logits = logits_row(output, entry.first_logits + entry.scored),
+                              .settings = &request.settings,
+                              .seen = &sequence.seen,
+                              .draw = {request.seed, static_cast<uint64_t>(sequence.answer->generated()),
+                                       static_cast<uint64_t>(sequence.number)}});
+  }
+  sampler_.sample(batch_.samples);
 }
 
 bool EngineCore::step() {
@@ -258,7 +295,7 @@ bool EngineCore::step() {
     update_gauges();
     return false;
   }
-  batch_ = {};
+  batch_.clear();
   adopt_prefixes();
   reserve(plan());
   // A step may be empty once, when everything was pre-empted, but not again: the best sequence fits alone.
@@ -270,6 +307,7 @@ bool EngineCore::step() {
 
   const Result<model::StepOutput> output = run();
   if (!output.ok()) log::error("a step failed", {{"rows", batch_.tokens.size()}, {"error", output.error().message}});
+  if (output.ok()) sample(*output);
   for (const BatchEntry& entry : batch_.entries) {
     Request& request = *entry.sequence->request;
     if (request.ended) continue;
@@ -303,7 +341,7 @@ void EngineCore::publish(const BatchEntry& entry, const model::StepOutput& outpu
       finish_embedding(sequence);
     }
   } else if (entry.samples) {
-    sample_next(entry, output);
+    sample_next(sequence, *batch_.samples[entry.sample].sample);
   }
 }
 
@@ -332,7 +370,7 @@ void EngineCore::read_prompt_rows(const BatchEntry& entry, const model::StepOutp
     for (int i = 0; i < entry.scored; ++i) {
       const TokenId next = sequence.tokens[request.prompt.logprobs.size()];
       const Result<Sample> score =
-          sampler_.score(logits_row(output, entry.first_logits + i), next, *request.settings.prompt_logprobs);
+          sampler_.single().score(logits_row(output, entry.first_logits + i), next, *request.settings.prompt_logprobs);
       if (!score.ok()) return this->end(request, score.error());
       request.prompt.logprobs.push_back(describe(tokenizer_, next, score->logprob, score->top));
     }
@@ -362,13 +400,8 @@ void EngineCore::finish_prompt(Sequence& sequence) {
   }
 }
 
-void EngineCore::sample_next(const BatchEntry& entry, const model::StepOutput& output) {
-  Sequence& sequence = *entry.sequence;
+void EngineCore::sample_next(Sequence& sequence, const Result<Sample>& sample) {
   Request& request = *sequence.request;
-  const Draw draw{request.seed, static_cast<uint64_t>(sequence.answer->generated()),
-                  static_cast<uint64_t>(sequence.number)};
-  const Result<Sample> sample =
-      sampler_.sample(logits_row(output, entry.first_logits + entry.scored), request.settings, sequence.seen, draw);
   if (!sample.ok()) return end(request, sample.error());
 
   const int64_t now = clock_.now_us();

@@ -23,11 +23,12 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "engine/admission.h"
+#include "engine/batch_sampler.h"
 #include "engine/cache_blocks.h"
 #include "engine/engine_metrics.h"
-#include "engine/sampler.h"
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
+#include "engine/step_budget.h"
 #include "model/language_model.h"
 #include "text/tokenizer.h"
 
@@ -74,6 +75,7 @@ class EngineCore {
     int first_logits = 0;  // index of its first wanted logits row
     int scored = 0;        // prompt rows whose logits are wanted
     bool samples = false;  // and then one for the next token
+    size_t sample = 0;     // its task among the batch's
   };
   struct Batch {
     std::vector<BatchEntry> entries;
@@ -84,6 +86,10 @@ class EngineCore {
     std::vector<model::SequenceRows> window_sequences;  // of a model with windows
     std::vector<int32_t> logits_rows;
     bool want_hidden = false;
+    std::vector<SampleTask> samples;
+
+    // Empties it and keeps its memory: a steady step allocates nothing here.
+    void clear();
   };
 
   EngineCore(std::unique_ptr<model::LanguageModel> model, const text::Tokenizer& tokenizer,
@@ -91,15 +97,16 @@ class EngineCore {
 
   void end_overdue();
   void adopt_prefixes();
-  StepPlan plan();
+  const StepPlan& plan();
   void reserve(const StepPlan& plan);
   bool admit(Sequence& sequence, const StepPlan::Admission& admission);
   void fill_batch();
   Result<model::StepOutput> run();
+  void sample(const model::StepOutput& output);
   void publish(const BatchEntry& entry, const model::StepOutput& output);
   void read_prompt_rows(const BatchEntry& entry, const model::StepOutput& output);
   void finish_prompt(Sequence& sequence);
-  void sample_next(const BatchEntry& entry, const model::StepOutput& output);
+  void sample_next(Sequence& sequence, const Result<Sample>& sample);
   void finish_embedding(Sequence& sequence);
 
   void preempt(Sequence& sequence);
@@ -122,13 +129,20 @@ class EngineCore {
   EngineMetrics metrics_;
   CacheBlocks cache_;
   std::unique_ptr<const Admission> admission_;
-  Sampler sampler_;
+  BatchSampler sampler_;
+  StepBudget budget_;
 
   std::unordered_map<api::RequestId, std::unique_ptr<Request>> requests_;
   std::vector<Sequence*> running_;  // by ServedBefore
   std::set<Sequence*, ServedBefore> waiting_;
   std::set<std::pair<int64_t, api::RequestId>> deadlines_;
   Batch batch_;
+  // Of plan() and reserve(), kept for their memory.
+  StepPlan plan_;
+  std::vector<RunningView> running_views_;
+  std::vector<WaitingView> waiting_views_;
+  std::vector<const Sequence*> candidates_;
+  std::vector<Sequence*> planned_;
   std::vector<std::unique_ptr<Request>> ended_;  // of this step: entries may still point to them
   std::vector<api::RequestId> ended_ids_;
   uint64_t next_order_ = 0;

@@ -11,6 +11,7 @@
 #include "api/backend.h"
 #include "api/generate.h"
 #include "base/result.h"
+#include "base/thread_pool.h"
 
 namespace sluice::engine {
 
@@ -30,7 +31,11 @@ struct EngineOptions {
   std::vector<TokenId> eos;    // the model's end tokens, from its own files
   api::SamplingParams sampling_defaults;  // from the model's generation_config.json
   std::string model_name;                 // label of the metrics
-  std::optional<uint64_t> random_seed;    // from which requests without a seed get theirs; unset: from the system
+  ThreadPool* pool = nullptr;             // the model's; samples many sequences at once when it is given
+  // > 0: a step that computes prompts beside running answers takes at most so many times one of the answers alone
+  // (step_budget.h); 0: prompts are computed as fast as they can be.
+  double prefill_slowdown = 0;
+  std::optional<uint64_t> random_seed;  // from which requests without a seed get theirs; unset: from the system
 
   // What the model must be reserved with.
   int logits_rows_max() const { return sequences_max + prompt_score_rows; }

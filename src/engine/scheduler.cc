@@ -8,8 +8,10 @@ namespace {
 
 class Planner {
  public:
-  Planner(std::span<const RunningView> running, std::span<const WaitingView> waiting, const StepLimits& limits)
-      : running_(running),
+  Planner(std::span<const RunningView> running, std::span<const WaitingView> waiting, const StepLimits& limits,
+          StepPlan memory)
+      : plan_(std::move(memory)),
+        running_(running),
         waiting_(waiting),
         limits_(limits),
         rows_(limits.rows),
@@ -17,8 +19,15 @@ class Planner {
         available_(limits.available),
         alive_(static_cast<int>(running.size())),
         growing_(static_cast<int>(std::ranges::count_if(running, &RunningView::window_grows))),
-        granted_(running.size()),
-        preempted_(running.size()) {}
+        granted_(granted_storage()),
+        preempted_(preempted_storage()) {
+    granted_.assign(running.size(), 0);
+    preempted_.assign(running.size(), false);
+    plan_.preempted.clear();
+    plan_.grants.clear();
+    plan_.admissions.clear();
+    admissions_ = std::move(plan_.admissions);
+  }
 
   // The last one owes nothing: alone, every sequence has room.
   void settle_debts() {
@@ -57,7 +66,7 @@ class Planner {
   }
 
   StepPlan result() {
-    StepPlan plan;
+    StepPlan plan = std::move(plan_);
     for (size_t i = 0; i < running_.size(); ++i) {
       if (preempted_[i]) plan.preempted.push_back(static_cast<int>(i));
     }
@@ -169,24 +178,35 @@ class Planner {
     return true;
   }
 
+  // Of the thread, one Planner at a time: a steady step allocates nothing.
+  static std::vector<int>& granted_storage() {
+    thread_local std::vector<int> granted;
+    return granted;
+  }
+  static std::vector<bool>& preempted_storage() {
+    thread_local std::vector<bool> preempted;
+    return preempted;
+  }
+
+  StepPlan plan_;  // its lists are taken for the result
   std::span<const RunningView> running_;
   std::span<const WaitingView> waiting_;
   const StepLimits& limits_;
   int rows_;
   int scored_rows_;
   CacheRoom available_;
-  int alive_;                    // running and not pre-empted
-  int growing_;                  // of them and of the admitted, those whose next block needs a further window slot
-  std::vector<int> granted_;     // [running] rows
-  std::vector<bool> preempted_;  // [running]
+  int alive_;                     // running and not pre-empted
+  int growing_;                   // of them and of the admitted, those whose next block needs a further window slot
+  std::vector<int>& granted_;     // [running] rows
+  std::vector<bool>& preempted_;  // [running]
   std::vector<StepPlan::Admission> admissions_;
 };
 
 }  // namespace
 
 StepPlan plan_step(std::span<const RunningView> running, std::span<const WaitingView> waiting, const StepLimits& limits,
-                   const ReuseLookup& lookup) {
-  Planner planner(running, waiting, limits);
+                   const ReuseLookup& lookup, StepPlan memory) {
+  Planner planner(running, waiting, limits, std::move(memory));
   planner.settle_debts();
   planner.decode();
   const bool short_of_cache = planner.preempted_any();

@@ -63,8 +63,8 @@ struct StepPlan {
 // Tells what waiting sequence `i` could take from the prefix index, part of a block too if `copy_partial`.
 using ReuseLookup = std::function<Reuse(int i, bool copy_partial)>;
 
-// `lookup` is asked only for sequences that may be admitted.
+// `lookup` is asked only for sequences that may be admitted. The lists of `memory`, an older plan, are used again.
 StepPlan plan_step(std::span<const RunningView> running, std::span<const WaitingView> waiting, const StepLimits& limits,
-                   const ReuseLookup& lookup);
+                   const ReuseLookup& lookup, StepPlan memory = {});
 
 }  // namespace sluice::engine

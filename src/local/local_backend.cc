@@ -13,17 +13,20 @@
 #include "engine/engine.h"
 #include "kernels/ops.h"
 #include "local/model_text.h"
+#include "local/tuner.h"
 
 namespace sluice::local {
 namespace {
 
+constexpr int kSequencesUsual = 64;
+constexpr int kChunkUsual = 512;
 constexpr int kPromptScoreRows = 64;  // rows of one step whose prompt log-probabilities are asked for
 
 class EngineBackend final : public LocalBackend {
  public:
   static Result<std::unique_ptr<LocalBackend>> load(const LocalOptions& options, MetricsRegistry& metrics,
                                                     const LoadingReport& report) {
-    std::unique_ptr<EngineBackend> backend(new EngineBackend(options.threads));
+    std::unique_ptr<EngineBackend> backend(new EngineBackend);
     SLUICE_RETURN_IF_ERROR(backend->initialise(options, metrics, report));
     return std::unique_ptr<LocalBackend>(std::move(backend));
   }
@@ -102,7 +105,7 @@ class EngineBackend final : public LocalBackend {
   std::string_view kernels() const override { return ops_->name; }
 
  private:
-  explicit EngineBackend(const ThreadPoolOptions& threads) : pool_(threads) {}
+  EngineBackend() = default;
 
   Result<void> initialise(const LocalOptions& options, MetricsRegistry& metrics, const LoadingReport& report) {
     checkpoint::install_mapping_guard();
@@ -110,16 +113,40 @@ class EngineBackend final : public LocalBackend {
     SLUICE_TRY(checkpoint::ModelFiles opened, checkpoint::open_model(options.model_path));
     const auto files = std::make_shared<const checkpoint::ModelFiles>(std::move(opened));
     SLUICE_TRY(const model::ModelDescription description, model::describe_model(*files));
-    model::MemoryRequest memory = options.memory;
-    memory.logits_rows_max = memory.sequences_max + kPromptScoreRows;
     model::LoadOptions load = options.load;
     load.weights = model::resolve_activations(load.weights, description.spec, *ops_);
-    SLUICE_TRY(plan_, model::plan_memory(*files, description, load, memory));
+    const TuningRecord record = tuning_record(options, description, load);
+    std::optional<Tuning> tuning;
+    if (options.tuning == TuningMode::kOn || options.tuning == TuningMode::kRemembered) tuning = record.read();
+    const auto plan = [&](const model::MemoryRequest& request) -> Result<void> {
+      memory_ = request;
+      memory_.logits_rows_max = memory_.sequences_max + kPromptScoreRows;
+      SLUICE_TRY(plan_, model::plan_memory(*files, description, load, memory_));
+      return {};
+    };
+    // What was tuned on a freer machine may not fit today; the usual limits may.
+    if (!tuning || !plan(with_batch_limits(options.memory, tuning)).ok())
+      SLUICE_RETURN_IF_ERROR(plan(with_batch_limits(options.memory, {})));
+    pool_.emplace(options.threads);
     if (report.on_plan) report.on_plan(description, plan_);
     SLUICE_TRY(text_,
                load_model_text(*files, {options.chat_template_path, options.tool_parser, options.reasoning_parser}));
     SLUICE_TRY(std::unique_ptr<model::Decoder> decoder,
-               model::load_decoder(files, description, load, *ops_, pool_, report.on_progress));
+               model::load_decoder(files, description, load, *ops_, *pool_, report.on_progress));
+    if (!tuning && wants_measuring(options, record, description)) {
+      SLUICE_TRY(tuning, measure(*decoder, options, report));
+      // On a machine too busy to measure a single chunk the next start tries again.
+      if (tuning->chunk_tokens > 0) record.write(*tuning);
+      model::MemoryRequest request = options.memory;
+      request.limit = plan_.limit;  // the weights are in memory by now
+      const model::MemoryPlan usual = plan_;
+      const model::MemoryRequest usual_memory = memory_;
+      if (!plan(with_batch_limits(request, tuning)).ok()) {
+        plan_ = usual;
+        memory_ = usual_memory;
+      }
+    }
+    if (tuning && !apply_tuning(*tuning, *decoder)) log::debug("the tuning names kernels that are not here");
     if (text_.tokenizer->vocab_size() > description.spec.vocab_size) {
       log::warn("the tokenizer has more tokens than the model",
                 {{"tokenizer", text_.tokenizer->vocab_size()}, {"model", description.spec.vocab_size}});
@@ -130,7 +157,7 @@ class EngineBackend final : public LocalBackend {
     set_cards(options, *files, description, chat);
     engine::EngineOptions settings{.blocks = plan_.blocks,
                                    .window_slots = plan_.window_slots,
-                                   .step_rows_max = memory.step_rows_max,
+                                   .step_rows_max = memory_.step_rows_max,
                                    .sequences_max = plan_.sequences_max,
                                    .prompt_score_rows = kPromptScoreRows,
                                    .waiting_max = options.waiting_max,
@@ -138,10 +165,31 @@ class EngineBackend final : public LocalBackend {
                                    .prefix_index = options.prefix_index,
                                    .eos = text_.eos,
                                    .sampling_defaults = text_.sampling,
-                                   .model_name = cards_.front().id};
+                                   .model_name = cards_.front().id,
+                                   .pool = &*pool_,
+                                   .prefill_slowdown = options.prefill_slowdown};
     SLUICE_TRY(engine_,
                engine::Engine::create(std::move(decoder), *text_.tokenizer, std::move(settings), metrics, clock_));
     return {};
+  }
+
+  static bool wants_measuring(const LocalOptions& options, const TuningRecord& record,
+                              const model::ModelDescription& description) {
+    if (options.tuning == TuningMode::kAgain) return true;
+    const bool open = options.threads.threads == 0 || options.kernels.empty() || options.memory.sequences_max == 0 ||
+                      options.memory.step_rows_max == 0;
+    return open && options.tuning == TuningMode::kOn && record.can_remember() && !too_small_to_tune(description.spec);
+  }
+
+  Result<Tuning> measure(model::Decoder& decoder, const LocalOptions& options, const LoadingReport& report) {
+    log::info("measuring this machine with this model, once");
+    TunerOptions tuner{.threads_fixed = options.threads.threads > 0};
+    tuner.tables = options.kernels.empty() ? tables_to_try(*ops_) : std::vector<const kernels::Ops*>{ops_};
+    tuner.memory_max = std::min(tuner.memory_max, plan_.activations + plan_.kv_cache);
+    SLUICE_TRY(Tuning tuning, tune(decoder, *pool_, tuner, report.on_measuring));
+    log::info("tuned", {{"choice", describe_tuning(tuning)}});
+    if (report.on_tuned) report.on_tuned(tuning);
+    return tuning;
   }
 
   void set_cards(const LocalOptions& options, const checkpoint::ModelFiles& files,
@@ -172,8 +220,9 @@ class EngineBackend final : public LocalBackend {
 
   // In the order in which they are needed; the engine, last, is destroyed first and ends every request.
   SteadyClock clock_;
-  ThreadPool pool_;
+  std::optional<ThreadPool> pool_;
   const kernels::Ops* ops_ = nullptr;
+  model::MemoryRequest memory_;
   model::MemoryPlan plan_;
   ModelText text_;
   std::optional<context::PromptBuilder> prompts_;
@@ -182,6 +231,20 @@ class EngineBackend final : public LocalBackend {
 };
 
 }  // namespace
+
+model::MemoryRequest with_batch_limits(model::MemoryRequest request, const std::optional<Tuning>& tuning) {
+  const auto settle = [](int asked, int tuned, int usual) { return asked > 0 ? asked : tuned > 0 ? tuned : usual; };
+  request.sequences_max = settle(request.sequences_max, tuning ? tuning->max_concurrency : 0, kSequencesUsual);
+  request.step_rows_max = settle(request.step_rows_max, tuning ? tuning->chunk_tokens : 0, kChunkUsual);
+  request.step_rows_max = std::max(request.step_rows_max, request.sequences_max);  // a row for everyone who decodes
+  return request;
+}
+
+TuningRecord tuning_record(const LocalOptions& options, const model::ModelDescription& description,
+                           const model::LoadOptions& load) {
+  return {load.pack_directory, description,
+          tuning_key(this_machine(), description, load, options.threads, options.kernels)};
+}
 
 Result<std::unique_ptr<LocalBackend>> LocalBackend::load(const LocalOptions& options, MetricsRegistry& metrics,
                                                          const LoadingReport& report) {

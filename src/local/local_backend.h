@@ -10,9 +10,19 @@
 #include "api/backend.h"
 #include "base/metrics.h"
 #include "base/thread_pool.h"
+#include "local/tuning_record.h"
 #include "model/model_loader.h"
 
 namespace sluice::local {
+
+// Threads, tables of kernels, chunks and batches chosen by measuring this machine once (tuner.h), where they are left
+// open: `threads.threads`, `memory.step_rows_max` and `memory.sequences_max` 0, `kernels` "".
+enum class TuningMode {
+  kOff,         // the usual values
+  kRemembered,  // as an earlier start has measured, else the usual values
+  kOn,          // the same, but measures first when none has; not models too small to gain
+  kAgain,       // measures, whatever is remembered
+};
 
 struct LocalOptions {
   std::string model_path;                 // see checkpoint::open_model
@@ -26,13 +36,23 @@ struct LocalOptions {
   std::string kernels;     // pinned implementation, or ""
   int waiting_max = 1024;  // requests accepted but not yet running
   bool prefix_index = true;
+  double prefill_slowdown = 0;  // engine/request.h
+  TuningMode tuning = TuningMode::kOff;
 };
+
+// A request for memory with what it left open as tuned, else as usual.
+model::MemoryRequest with_batch_limits(model::MemoryRequest request, const std::optional<Tuning>& tuning);
+// Where the tuning of such a model is remembered. `load` with its activations resolved.
+TuningRecord tuning_record(const LocalOptions& options, const model::ModelDescription& description,
+                           const model::LoadOptions& load);
 
 // Told what happens while loading; any may be empty. Called on the loading thread.
 struct LoadingReport {
   std::function<void(const model::ModelDescription&, const model::MemoryPlan&)>
       on_plan;  // before anything large is read
   std::function<void(size_t done_bytes, size_t total_bytes)> on_progress;
+  std::function<void(size_t done_ms, size_t total_ms)> on_measuring;  // when it tunes
+  std::function<void(const Tuning&)> on_tuned;                        // when it has measured
 };
 
 class LocalBackend : public api::Backend {

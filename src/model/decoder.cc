@@ -67,6 +67,8 @@ Decoder::Decoder(DecoderSpec spec, DecoderWeights weights, const DecoderOptions&
     : spec_(std::move(spec)),
       weights_(std::move(weights)),
       options_(options),
+      few_{.ops = &ops},
+      many_{.ops = &ops},
       ops_(ops),
       pool_(pool),
       embedding_scale_(round_to(weights_.embedding.dtype, spec_.embedding_scale)) {
@@ -112,6 +114,13 @@ Result<void> Decoder::reserve(CacheSize size, int step_rows_max, int logits_rows
   }
   logits_ = Buffer(floats(int64_t{logits_rows_max} * spec_.vocab_size));
   return {};
+}
+
+void Decoder::compute_with(const StepMeans& few, const StepMeans& many, int few_rows_max) {
+  SLUICE_CHECK(few.ops != nullptr && many.ops != nullptr);
+  few_ = few;
+  many_ = many;
+  few_rows_max_ = few_rows_max;
 }
 
 kernels::KvLayer Decoder::kv_layer(int index) {
@@ -261,6 +270,9 @@ Result<StepOutput> Decoder::run(const StepBatch& batch) {
     }
   }
 
+  const StepMeans& means = rows <= few_rows_max_ ? few_ : many_;
+  ops_ = *means.ops;
+  pool_.use(means.threads > 0 ? means.threads : pool_.threads_max());
   fill_ropes(batch);
   ops_.embed(pool_, weights_.embedding, batch.tokens, embedding_scale_, x_.as<float>());
   for (int i = 0; i < spec_.layers; ++i) {

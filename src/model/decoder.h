@@ -16,6 +16,12 @@ struct DecoderOptions {
   int block_tokens = 16;
 };
 
+// What a step is computed with.
+struct StepMeans {
+  const kernels::Ops* ops = nullptr;
+  int threads = 0;  // of the pool; 0: all
+};
+
 class Decoder final : public LanguageModel {
  public:
   // `ops` and `pool` must outlive it. kInvalidArgument when kv_dtype does not fit the head's size.
@@ -29,6 +35,10 @@ class Decoder final : public LanguageModel {
   Result<void> reserve(CacheSize size, int step_rows_max, int logits_rows_max) override;
   void copy_block(BlockPlace from, BlockPlace to, int tokens) override;
   Result<StepOutput> run(const StepBatch& batch) override;
+
+  // From the next step on: steps of at most `few_rows_max` rows (decoding) are computed with `few`, others (prefill)
+  // with `many`. All tables must give the bits of the one the decoder was made with. Not while a step runs.
+  void compute_with(const StepMeans& few, const StepMeans& many, int few_rows_max);
 
   const DecoderSpec& spec() const { return spec_; }
   const DecoderWeights& weights() const { return weights_; }
@@ -58,7 +68,9 @@ class Decoder final : public LanguageModel {
   DecoderSpec spec_;
   DecoderWeights weights_;
   DecoderOptions options_;
-  const kernels::Ops& ops_;
+  StepMeans few_, many_;
+  int few_rows_max_ = 0;
+  kernels::Ops ops_;  // of the step that runs
   ThreadPool& pool_;
   const float embedding_scale_;
   std::vector<int> kv_index_;  // [layers] its number among the layers of its kind, with a window or without

@@ -35,7 +35,8 @@ TEST(GgufTypes, AModelOfEveryTypeGivesTransformersLogits) {
   ThreadPool pool({.threads = 2});
   // As stored, types with kernels multiply by rounded activations (q8_0, q4_0); the others are widened to f16.
   for (const Loading& loading : {Loading{{.dtype = DType::kF32}, 1e-4}, Loading{{}, 2e-2},
-                                 Loading{{.quantization = WeightQuantization::kInt8}, 5e-2}}) {
+                                 Loading{{.quantization = WeightQuantization::kInt8}, 5e-2},
+                                 Loading{{.activations = Activations::kInt8}, 5e-2}}) {
     for (const kernels::Ops* ops : kernels::available_ops()) {
       auto decoder =
           load_decoder(shared, description, {.weights = loading.weights, .kv_dtype = DType::kF32}, *ops, pool);

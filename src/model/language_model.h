@@ -100,7 +100,8 @@ class LanguageModel {
     static_cast<void>(pass_tokens);
     return {};
   }
-  // Allocates the cache and all activations, once, before the first step. kResourceExhausted when memory is not there.
+  // Allocates the cache and all activations, before the first step; a further call gives up what was there before.
+  // kResourceExhausted when memory is not there.
   virtual Result<void> reserve(CacheSize size, int step_rows_max, int logits_rows_max) = 0;
   // Copies the first `tokens` tokens of one block to another (copy-on-write of a shared partial block).
   virtual void copy_block(BlockPlace from, BlockPlace to, int tokens) = 0;

@@ -60,9 +60,9 @@ struct MemoryPlan {
 struct MemoryRequest {
   size_t limit = 0;  // bytes; 0: what the machine has free now
   double graph_memory_ratio =
-      0.6;          // share of what weights and activations leave that the KV cache and prefix index get
-  int context = 0;  // tokens a sequence may have; 0: the model's, or what fits
-  int sequences_max = 64;
+      0.6;                 // share of what weights and activations leave that the KV cache and prefix index get
+  int context = 0;         // tokens a sequence may have; 0: the model's, or what fits
+  int sequences_max = 64;  // LocalBackend takes 0 here and below for: as tuned, or as usual
   int step_rows_max = 512;
   int logits_rows_max = 64;
 };

@@ -190,28 +190,62 @@ void quantize_row(DType dtype, const float* in, std::byte* out, int64_t elements
   }
 }
 
+namespace {
+
+// Where a block's half-precision scale and, if it has one, its half-precision minimum lie.
+struct ScaleOffsets {
+  int scale;
+  int minimum = -1;
+};
+ScaleOffsets scale_offsets(DType dtype) {
+  switch (dtype) {
+    case DType::kQ4_1:
+    case DType::kQ5_1:
+    case DType::kQ4_K:
+    case DType::kQ5_K:
+      return {0, 2};
+    case DType::kQ2_K:
+      return {80, 82};
+    case DType::kQ3_K:
+      return {108};
+    case DType::kQ6_K:
+      return {208};
+    default:
+      return {0};
+  }
+}
+
+}  // namespace
+
 int64_t first_non_finite(DType dtype, const std::byte* in, int64_t elements) {
   check_row(dtype, elements);
   const DTypeTraits traits = dtype_traits(dtype);
   const int64_t count = elements / traits.block_elements;
   // Numbers whose exponent has every bit set are infinite or NaN; chunks are looked at whole, without branches.
-  const auto search = [&](int64_t stride, auto exponent) -> int64_t {
+  const auto search = [&](int64_t offset, auto exponent) -> int64_t {
     using Bits = decltype(exponent);
     constexpr int64_t kChunk = 1024;
     for (int64_t begin = 0; begin < count; begin += kChunk) {
       const int64_t end = std::min(count, begin + kChunk);
       bool bad = false;
-      for (int64_t i = begin; i < end; ++i) bad |= (load<Bits>(in + i * stride) & exponent) == exponent;
+      const auto is_bad = [&](int64_t i) {
+        return (load<Bits>(in + i * traits.block_bytes + offset) & exponent) == exponent;
+      };
+      for (int64_t i = begin; i < end; ++i) bad |= is_bad(i);
       for (int64_t i = begin; bad; ++i) {
-        if ((load<Bits>(in + i * stride) & exponent) == exponent) return i * traits.block_elements;
+        if (is_bad(i)) return i * traits.block_elements;
       }
     }
     return -1;
   };
-  if (dtype == DType::kF32) return search(traits.block_bytes, uint32_t{0x7F800000});
-  if (dtype == DType::kBF16) return search(traits.block_bytes, uint16_t{0x7F80});
-  SLUICE_CHECK(dtype == DType::kF16 || dtype == DType::kQ8_0 || dtype == DType::kQ4_0);
-  return search(traits.block_bytes, uint16_t{0x7C00});  // a block begins with its scale
+  if (dtype == DType::kF32) return search(0, uint32_t{0x7F800000});
+  if (dtype == DType::kBF16) return search(0, uint16_t{0x7F80});
+  SLUICE_CHECK(dtype == DType::kF16 || is_quantized(dtype));
+  constexpr uint16_t kHalf = 0x7C00;
+  const ScaleOffsets offsets = scale_offsets(dtype);
+  const int64_t scale = search(offsets.scale, kHalf);
+  const int64_t minimum = offsets.minimum < 0 ? -1 : search(offsets.minimum, kHalf);
+  return scale < 0 || minimum < 0 ? std::max(scale, minimum) : std::min(scale, minimum);
 }
 
 }  // namespace sluice

@@ -26,7 +26,7 @@ void dequantize_row(DType dtype, const std::byte* in, float* out, int64_t elemen
 void quantize_row(DType dtype, const float* in, std::byte* out, int64_t elements);
 
 // The first element of a stored row that is not a finite number, or −1; of a quantised type the first whose block's
-// scale is not. f32, f16, bf16, q8_0 and q4_0 only.
+// scale or minimum is not. Floating and quantised types only.
 int64_t first_non_finite(DType dtype, const std::byte* in, int64_t elements);
 
 }  // namespace sluice

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
@@ -177,6 +178,37 @@ TEST(Quantize, TakesNanInfinityAndDenormals) {
       const std::vector<float> back = dequantized(dtype, quantized(dtype, row));
       if (std::abs(odd) < 1) {
         for (const float value : back) EXPECT_NEAR(value, 0.0f, 1e-6f);
+      }
+    }
+  }
+}
+
+// Offsets of the half-precision fields in ggml-common.h's block_* structures.
+TEST(Quantize, FindsWhatIsNotFiniteInEveryType) {
+  const struct {
+    DType dtype;
+    std::vector<size_t> halves;
+  } cases[] = {{DType::kF16, {0}},     {DType::kQ8_0, {0}},    {DType::kQ4_0, {0}},      {DType::kQ4_1, {0, 2}},
+               {DType::kQ5_0, {0}},    {DType::kQ5_1, {0, 2}}, {DType::kQ2_K, {80, 82}}, {DType::kQ3_K, {108}},
+               {DType::kQ4_K, {0, 2}}, {DType::kQ5_K, {0, 2}}, {DType::kQ6_K, {208}},    {DType::kIQ4_NL, {0}},
+               {DType::kIQ4_XS, {0}}};
+  for (const auto& [dtype, halves] : cases) {
+    const DTypeTraits traits = dtype_traits(dtype);
+    const int64_t blocks = 2050, elements = blocks * traits.block_elements;
+    Bytes row(row_bytes(dtype, elements));
+    EXPECT_EQ(first_non_finite(dtype, row.data(), elements), -1) << dtype_name(dtype);
+    for (const size_t half : halves) {
+      for (const size_t block : {size_t{0}, size_t{1023}, size_t{2049}}) {
+        for (const uint16_t bad : {uint16_t{0x7C00}, uint16_t{0xFC00}, uint16_t{0x7E01}}) {
+          Bytes changed = row;
+          std::memcpy(changed.data() + block * static_cast<size_t>(traits.block_bytes) + half, &bad, 2);
+          EXPECT_EQ(first_non_finite(dtype, changed.data(), elements),
+                    static_cast<int64_t>(block) * traits.block_elements)
+              << dtype_name(dtype) << " " << half;
+          std::vector<float> values(static_cast<size_t>(elements));
+          dequantize_row(dtype, changed.data(), values.data(), elements);
+          EXPECT_FALSE(std::ranges::all_of(values, [](float value) { return std::isfinite(value); }));
+        }
       }
     }
   }

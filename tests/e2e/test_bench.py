@@ -1,10 +1,15 @@
 """sluice bench: that every bench measures what it says. How fast is not for tests."""
 
 import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
 
 import pytest
 
-from sluice_process import DEMO_MODEL, run
+from sluice_process import BINARY, DEMO_MODEL, run
 
 LOAD = ("--requests", "6", "--streams", "3", "--prompt-tokens", "40", "--shared-tokens", "32", "--answer-tokens", "8")
 
@@ -56,6 +61,21 @@ def test_serve_reports_failures(demo):
     assert run("bench", "serve", "/no/such/model").returncode == 1
 
 
+def test_tune_measures_and_is_remembered(tmp_path):
+    cache = ("--pack-cache", tmp_path)
+    before = json.loads(run("inspect", DEMO_MODEL, "--json", *cache).stdout)
+    assert before["tuning"] is None
+    tuning = bench("tune", DEMO_MODEL, *cache)["tuning"]
+    assert {one["what"] for one in tuning["measurements"]} == {"decode", "prefill"}
+    assert tuning["max_concurrency"] >= 64
+    assert tuning["chunk_tokens"] in [one["rows"] for one in tuning["measurements"] if one["what"] == "prefill"]
+    after = json.loads(run("inspect", DEMO_MODEL, "--json", *cache).stdout)
+    assert after["tuning"] == tuning and after["memory_plan"]["sequences_max"] == tuning["max_concurrency"]
+    off = json.loads(run("inspect", DEMO_MODEL, "--json", *cache, "--auto-tuning", "off").stdout)
+    assert off["tuning"] is None and off["memory_plan"]["sequences_max"] == 64
+    assert "chosen: chunks of" in run("bench", "tune", DEMO_MODEL, *cache).stdout
+
+
 def test_startup():
     report = bench("startup", DEMO_MODEL, "--repeat", "1")
     assert 0 < report["ready_s"] < report["first_token_s"] < 60
@@ -65,11 +85,37 @@ def test_startup():
 def test_compare_adds_one_optimisation_at_a_time(tmp_path):
     chart = tmp_path / "chart.svg"
     report = bench("compare", DEMO_MODEL, *LOAD, "--chart", chart)
-    rungs = report["rungs"]
-    assert rungs[0]["times_plain"] == 1 and "--dtype=f32" in rungs[0]["flags"] and len(rungs) >= 4
-    assert rungs[0]["cached_tokens"] == 0 < rungs[-1]["cached_tokens"]
-    assert all(rung["failed"] == 0 and rung["floor_s"] > 0 for rung in rungs)
+    steps = report["steps"]
+    assert steps[0]["times_plain"] == 1 and "--dtype=f32" in steps[0]["flags"] and len(steps) >= 4
+    assert steps[0]["cached_tokens"] == 0 < steps[-1]["cached_tokens"]
+    assert all(step["failed"] == 0 and step["floor_s"] > 0 for step in steps)
+    assert all(step["floor_set_by"].split()[0] in ("memory", "arithmetic") for step in steps)
+    assert report["interrupted"] is False
     assert chart.read_text().startswith("<svg") and "prefix cache" in chart.read_text()
+
+
+def test_compare_reports_what_is_done_at_ctrl_c():
+    process = subprocess.Popen([str(BINARY), "bench", "compare", str(DEMO_MODEL), "--requests", "40", "--streams", "4",
+                                "--prompt-tokens", "40", "--answer-tokens", "60", "--json"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/tmp", start_new_session=True)
+    # Its servers are its children: when the second one is there, the first step is done.
+    children, seen = Path(f"/proc/{process.pid}/task/{process.pid}/children"), set()
+    deadline = time.monotonic() + 200
+    while len(seen) < 2 and time.monotonic() < deadline and process.poll() is None:
+        seen.update(children.read_text().split())
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and "stopped after" in errors
+    report = json.loads(out)
+    assert report["interrupted"] and 1 <= len(report["steps"]) < 4
+    assert not any(Path(f"/proc/{child}").exists() for child in seen)
+
+
+def test_no_proxy_stands_before_this_machine(demo):
+    nobody = {"http_proxy": "http://127.0.0.1:9", "all_proxy": "http://127.0.0.1:9", "no_proxy": ""}
+    done = run("bench", "serve", "--url", demo.url, *LOAD, env=nobody)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("words", [("roofline", DEMO_MODEL), ("startup",), ("compare",), ("model",)])

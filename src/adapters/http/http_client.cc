@@ -184,6 +184,7 @@ class CurlClient final : public HttpClient {
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, &t);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &t);
+    if (is_loopback(t.url)) curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
     if (!certificates_.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, certificates_.c_str());
     curl_multi_add_handle(multi_, easy);
     transfers_.emplace(easy, std::move(transfer));

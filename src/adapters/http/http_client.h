@@ -2,7 +2,8 @@
 // Many HTTP transfers at a time on one thread: start() them, then poll(), which calls their receivers.
 // Redirects are followed here, because of the one rule that matters: a secret header goes to the origin it was meant
 // for and to no other (url.h, same_origin). HTTP/1.1, so that parallel transfers are parallel connections; connections
-// are kept and used again. The proxy variables of the environment (https_proxy, no_proxy, …) are honoured.
+// are kept and used again. The proxy variables of the environment (https_proxy, no_proxy, …) are honoured,
+// but no proxy stands between this machine and itself.
 
 #include <cstdint>
 #include <functional>

@@ -1,5 +1,6 @@
 #include "adapters/http/url.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 
 #include <cctype>
@@ -73,6 +74,15 @@ bool same_origin(const std::string& a, const std::string& b) {
   return part(left, CURLUPART_SCHEME) == part(right, CURLUPART_SCHEME) &&
          to_lower_ascii(part(left, CURLUPART_HOST)) == to_lower_ascii(part(right, CURLUPART_HOST)) &&
          part(left, CURLUPART_PORT, CURLU_DEFAULT_PORT) == part(right, CURLUPART_PORT, CURLU_DEFAULT_PORT);
+}
+
+bool is_loopback(const std::string& text) {
+  const Url url = parse(text);
+  if (url == nullptr) return false;
+  const std::string host = to_lower_ascii(part(url, CURLUPART_HOST));
+  in_addr address{};
+  if (inet_pton(AF_INET, host.c_str(), &address) == 1) return ntohl(address.s_addr) >> 24 == 127;
+  return host == "localhost" || host == "[::1]";
 }
 
 std::string display_url(const std::string& text) {

@@ -19,6 +19,9 @@ Result<std::string> redirect_target(const std::string& from, const std::string& 
 // Scheme, host and port are equal: only then may a credential meant for one be sent to the other.
 bool same_origin(const std::string& a, const std::string& b);
 
+// The address is of this machine: localhost, 127.0.0.0/8 or [::1].
+bool is_loopback(const std::string& url);
+
 // For messages: without user, password, query and fragment, where secrets and signatures stand.
 std::string display_url(const std::string& url);
 

@@ -6,6 +6,15 @@
 namespace sluice::adapters {
 namespace {
 
+TEST(Url, KnowsThisMachine) {
+  for (const char* here : {"http://127.0.0.1:8000/v1", "http://127.8.9.1", "https://LOCALHOST/", "http://[::1]:80/x"})
+    EXPECT_TRUE(is_loopback(here)) << here;
+  for (const char* elsewhere :
+       {"http://128.0.0.1", "http://127.0.0.1.example.org", "http://localhost.example.org", "http://[::2]/",
+        "http://example.org/127.0.0.1", "http://127.0.0.1@example.org", "", "x"})
+    EXPECT_FALSE(is_loopback(elsewhere)) << elsewhere;
+}
+
 using ::testing::HasSubstr;
 
 TEST(UrlTest, SameOriginIsSchemeHostAndPort) {

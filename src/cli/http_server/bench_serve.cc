@@ -20,18 +20,11 @@ Result<int> bench_serve(const CommandLine& line) {
   while (load.url.ends_with('/')) load.url.pop_back();
   if (load.url.ends_with("/v1")) load.url.resize(load.url.size() - 3);
   if (load.url.empty()) {
-    SLUICE_TRY(server, ServedProcess::start(line.arguments.front(), settings));
+    SLUICE_TRY(server, ServedProcess::start(line.arguments.front(), settings, {}, interrupted));
     load.url = server->url();
   }
-  // Whatever is done for the first time is not what a server under load does.
-  Load warm_up = load;
-  warm_up.requests = warm_up.streams = 1;
-  warm_up.rate = 0;
-  warm_up.max_tokens = 4;
-  warm_up.seed = load.seed + 1;
-  warm_up.shared_tokens = 0;
-  SLUICE_RETURN_IF_ERROR(run_load(warm_up, {}, {}));
-  SLUICE_TRY(const LoadOutcome outcome, run_load(load, show_progress("requests"), {}));
+  SLUICE_RETURN_IF_ERROR(warm_up(load, interrupted));
+  SLUICE_TRY(const LoadOutcome outcome, run_load(load, show_progress("requests"), interrupted));
 
   Json report = report_head("serve");
   report.update(Json{{"url", load.url},

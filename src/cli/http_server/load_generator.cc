@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <memory>
 
@@ -238,14 +240,15 @@ Json distribution(const std::vector<double>& seconds) {
 
 }  // namespace
 
-Result<Load> load_from_settings(const Settings& settings) {
+Result<Load> load_from_settings(const Settings& settings, double shared_share) {
   Load load;
   SLUICE_TRY(const std::vector<int> prompts, whole_numbers(settings.prompt_tokens, {256}, "prompt-tokens"));
   load.requests = static_cast<int>(settings.requests);
   load.streams = static_cast<int>(settings.streams);
   load.rate = settings.rate;
   load.prompt_tokens = prompts.front();
-  load.shared_tokens = static_cast<int>(settings.shared_tokens);
+  load.shared_tokens = settings.shared_tokens >= 0 ? static_cast<int>(settings.shared_tokens)
+                                                   : static_cast<int>(shared_share * load.prompt_tokens);
   load.max_tokens = static_cast<int>(settings.answer_tokens);
   load.seed = settings.seed < 0 ? 1 : static_cast<uint64_t>(settings.seed);
   if (!settings.api_key.empty()) load.api_key = settings.api_key.front();
@@ -253,6 +256,28 @@ Result<Load> load_from_settings(const Settings& settings) {
   if (load.shared_tokens > load.prompt_tokens)
     return invalid_argument("--shared-tokens cannot be more than --prompt-tokens", "shared-tokens");
   return load;
+}
+
+Result<void> warm_up(const Load& load, const std::function<bool()>& cancelled) {
+  Load one = load;
+  one.requests = one.streams = 1;
+  one.rate = 0;
+  one.max_tokens = 4;
+  one.seed = load.seed + 1;
+  one.shared_tokens = 0;
+  const auto outcome = run_load(one, {}, cancelled);
+  return outcome.ok() ? Result<void>() : outcome.error();
+}
+
+bool interrupted() {
+  static std::atomic<bool> flag = false;
+  static const bool listening = [] {
+    struct sigaction action{};
+    action.sa_handler = [](int) { flag = true; };
+    action.sa_flags = SA_RESTART;
+    return sigaction(SIGINT, &action, nullptr) == 0 && sigaction(SIGTERM, &action, nullptr) == 0;
+  }();
+  return listening && flag;
 }
 
 std::function<void(int, int)> show_progress(std::string what) {

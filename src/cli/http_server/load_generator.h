@@ -41,13 +41,20 @@ struct LoadOutcome {
   std::vector<AnswerTimes> answers;
 };
 
-// The knobs of `bench serve`; url is left empty. kInvalidArgument names the flag.
-Result<Load> load_from_settings(const Settings& settings);
+// The knobs of `bench serve`; url is left empty. --shared-tokens, where it is not given, is `shared_share` of the
+// prompt. kInvalidArgument names the flag.
+Result<Load> load_from_settings(const Settings& settings, double shared_share = 0);
 
 // kUnavailable when the server cannot be reached at all; failures of single requests are in their AnswerTimes.
 // `progress(done, total)` now and then; kCancelled as soon as `cancelled` says so. Both may be empty.
 Result<LoadOutcome> run_load(const Load& load, const std::function<void(int done, int total)>& progress,
                              const std::function<bool()>& cancelled);
+
+// One short request of its own, for whatever is done for the first time is not what a server under load does.
+Result<void> warm_up(const Load& load, const std::function<bool()>& cancelled);
+
+// True from the first Ctrl-C on, which then no longer ends the process. The first call begins to listen; any thread.
+bool interrupted();
 
 // A line on a terminal's standard error that counts; nothing elsewhere.
 std::function<void(int done, int total)> show_progress(std::string what);

@@ -43,7 +43,8 @@ std::vector<std::string> command(const std::string& model, const Settings& setti
 }  // namespace
 
 Result<std::unique_ptr<ServedProcess>> ServedProcess::start(const std::string& model, const Settings& settings,
-                                                            const std::vector<std::string>& flags) {
+                                                            const std::vector<std::string>& flags,
+                                                            const std::function<bool()>& cancelled) {
   std::vector<std::string> words = command(model, settings, flags);
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
@@ -59,6 +60,7 @@ Result<std::unique_ptr<ServedProcess>> ServedProcess::start(const std::string& m
     // Nothing here may allocate: other threads may have held locks when this process was copied.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(127);
+    setpgid(0, 0);
     dup2(ends[1], STDERR_FILENO);
     execv("/proc/self/exe", arguments.data());
     _exit(127);
@@ -66,7 +68,7 @@ Result<std::unique_ptr<ServedProcess>> ServedProcess::start(const std::string& m
   close(ends[1]);
   process->stderr_ = ends[0];
   if (process->pid_ < 0) return io_error(cat("no new process: ", std::strerror(errno)));
-  SLUICE_RETURN_IF_ERROR(process->wait_until_serving());
+  SLUICE_RETURN_IF_ERROR(process->wait_until_serving(cancelled));
   process->drain_ = std::thread([end = ends[0]] {
     std::array<char, 4096> bytes{};
     while (read(end, bytes.data(), bytes.size()) > 0) {
@@ -75,12 +77,13 @@ Result<std::unique_ptr<ServedProcess>> ServedProcess::start(const std::string& m
   return process;
 }
 
-Result<void> ServedProcess::wait_until_serving() {
+Result<void> ServedProcess::wait_until_serving(const std::function<bool()>& cancelled) {
   std::string text;
   size_t seen = 0;
   while (std::chrono::steady_clock::now() - begin_ < std::chrono::seconds(kStartTimeoutS)) {
+    if (cancelled && cancelled()) return Error{ErrorCode::kCancelled, "stopped", {}, {}};
     pollfd ready = {.fd = stderr_, .events = POLLIN, .revents = 0};
-    if (::poll(&ready, 1, 1000) <= 0) continue;
+    if (::poll(&ready, 1, 100) <= 0) continue;
     std::array<char, 4096> bytes{};
     const ssize_t count = read(stderr_, bytes.data(), bytes.size());
     if (count <= 0) {

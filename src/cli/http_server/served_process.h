@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -17,9 +18,11 @@ namespace sluice::cli {
 class ServedProcess {
  public:
   // Starts it with every setting of `settings` that `serve` knows and that is not the default, then `flags`. Returns
-  // when it serves; kUnavailable with its own last words when it ends before.
+  // when it serves; kUnavailable with its own last words when it ends before; kCancelled as soon as `cancelled` says
+  // so. A Ctrl-C in the terminal does not reach it: it ends with this object.
   static Result<std::unique_ptr<ServedProcess>> start(const std::string& model, const Settings& settings,
-                                                      const std::vector<std::string>& flags = {});
+                                                      const std::vector<std::string>& flags = {},
+                                                      const std::function<bool()>& cancelled = {});
   // Ends it, and waits for that.
   ~ServedProcess();
   ServedProcess(const ServedProcess&) = delete;
@@ -33,7 +36,7 @@ class ServedProcess {
 
  private:
   ServedProcess() = default;
-  Result<void> wait_until_serving();
+  Result<void> wait_until_serving(const std::function<bool()>& cancelled);
   uint64_t status_bytes(std::string_view name) const;
 
   pid_t pid_ = -1;
