@@ -65,7 +65,11 @@ EngineCore::EngineCore(std::unique_ptr<model::LanguageModel> model, const text::
       metrics_(metrics, options_->model_name),
       cache_(*model_, {options_->blocks, options_->window_slots}, options_->step_rows_max, options_->prefix_index),
       admission_(std::make_unique<Admission>(*options_, traits_, cache_.block_tokens(), tokenizer, clock)),
-      sampler_(traits_.vocab_size) {}
+      sampler_(traits_.vocab_size) {
+  if (options_->proposer == nullptr) return;
+  const Speculator::Limits limits = {options_->draft_tokens_max, options_->draft_rows_max()};
+  speculator_ = std::make_unique<Speculator>(options_->proposer, limits, metrics_, clock_);
+}
 
 EngineCore::~EngineCore() { end_all({ErrorCode::kUnavailable, "The engine has stopped.", {}, {}}); }
 
@@ -142,7 +146,8 @@ StepPlan EngineCore::plan() {
                        .blocks = static_cast<int>(table.blocks.size()),
                        .releasable = may_preempt ? cache_.releasable(table) : CacheRoom{},
                        .window_grows = cache_.window_grows(table),
-                       .scores_all = sequence->reads_logits});
+                       .scores_all = sequence->reads_logits,
+                       .drafts = static_cast<int>(sequence->drafts.size())});
   }
   std::vector<WaitingView> waiting;
   std::vector<const Sequence*> candidates;
@@ -155,7 +160,9 @@ StepPlan EngineCore::plan() {
                           .scored_rows = options_->prompt_score_rows,
                           .sequences = options_->sequences_max,
                           .block_tokens = cache_.block_tokens(),
-                          .available = available};
+                          .available = available,
+                          .windowed = cache_.windowed(),
+                          .draft_rows = options_->draft_rows_max()};
   return plan_step(running, waiting, limits, [&](int i, bool copy_partial) {
     const Sequence& sequence = *candidates[static_cast<size_t>(i)];
     return cache_.lookup(key(sequence), sequence.reuse_limit(), copy_partial);
@@ -174,11 +181,16 @@ void EngineCore::reserve(const StepPlan& plan) {
   }
   for (const StepPlan::Grant& grant : plan.grants) {
     Sequence& sequence = *running[static_cast<size_t>(grant.running)];
-    cache_.prepare(sequence.table, grant.rows);
-    batch_.entries.push_back({.sequence = &sequence, .rows = grant.rows});
+    const int drafted = std::max(0, grant.rows - sequence.pending());
+    cache_.prepare(sequence.table, grant.rows - drafted);
+    batch_.entries.push_back({.sequence = &sequence, .rows = grant.rows, .drafted = drafted});
   }
   for (size_t i = 0; i < waiting.size(); ++i) {
     if (!admit(*waiting[i], plan.admissions[i])) break;
+  }
+  // Last, for this may evict what an admission shares.
+  for (const BatchEntry& entry : batch_.entries) {
+    if (entry.drafted > 0) cache_.prepare(entry.sequence->table, entry.rows);
   }
 }
 
@@ -216,28 +228,35 @@ void EngineCore::restart(Sequence& sequence) {
 
 void EngineCore::fill_batch() {
   for (BatchEntry& entry : batch_.entries) {
-    const Sequence& sequence = *entry.sequence;
-    const int begin = sequence.table.computed, end = begin + entry.rows;
-    entry.first_row = static_cast<int>(batch_.tokens.size());
-    entry.first_logits = static_cast<int>(batch_.logits_rows.size());
-    batch_.tokens.insert(batch_.tokens.end(), sequence.tokens.begin() + begin, sequence.tokens.begin() + end);
-    for (int position = begin; position < end; ++position) {
-      batch_.positions.push_back(position);
-      batch_.rope_lengths.push_back(std::max(sequence.pass_tokens, position + 1));
+    fill_entry(entry);
+    batch_.want_hidden |= entry.sequence->request->embed != nullptr;
+  }
+}
+
+void EngineCore::fill_entry(BatchEntry& entry) {
+  const Sequence& sequence = *entry.sequence;
+  const int begin = sequence.table.computed, end = begin + entry.rows, known = end - entry.drafted;
+  entry.first_row = static_cast<int>(batch_.tokens.size());
+  entry.first_logits = static_cast<int>(batch_.logits_rows.size());
+  batch_.tokens.insert(batch_.tokens.end(), sequence.tokens.begin() + begin, sequence.tokens.begin() + known);
+  batch_.tokens.insert(batch_.tokens.end(), sequence.drafts.begin(), sequence.drafts.begin() + entry.drafted);
+  for (int position = begin; position < end; ++position) {
+    batch_.positions.push_back(position);
+    batch_.rope_lengths.push_back(std::max(sequence.pass_tokens, position + 1));
+  }
+  batch_.sequences.push_back({entry.first_row, entry.rows, begin, sequence.table.blocks.data()});
+  if (cache_.windowed()) {
+    batch_.window_sequences.push_back({entry.first_row, entry.rows, begin, sequence.table.window_slots.data()});
+  }
+  if (sequence.reads_logits) {
+    for (int row = std::max(begin, sequence.rows_read); row < std::min(known, sequence.prompt_tokens - 1);
+         ++row, ++entry.scored) {
+      batch_.logits_rows.push_back(entry.first_row + row - begin);
     }
-    batch_.sequences.push_back({entry.first_row, entry.rows, begin, sequence.table.blocks.data()});
-    if (cache_.windowed()) {
-      batch_.window_sequences.push_back({entry.first_row, entry.rows, begin, sequence.table.window_slots.data()});
-    }
-    if (sequence.reads_logits) {
-      for (int row = std::max(begin, sequence.rows_read); row < std::min(end, sequence.prompt_tokens - 1);
-           ++row, ++entry.scored) {
-        batch_.logits_rows.push_back(entry.first_row + row - begin);
-      }
-    }
-    entry.samples = sequence.request->embed == nullptr && end == sequence.length();
-    if (entry.samples) batch_.logits_rows.push_back(entry.first_row + entry.rows - 1);
-    batch_.want_hidden |= sequence.request->embed != nullptr;
+  }
+  entry.samples = sequence.request->embed == nullptr && known == sequence.length();
+  for (int row = known - 1; entry.samples && row < end; ++row) {
+    batch_.logits_rows.push_back(entry.first_row + row - begin);
   }
 }
 
@@ -251,6 +270,12 @@ Result<model::StepOutput> EngineCore::run() {
                       .want_hidden = batch_.want_hidden});
 }
 
+bool EngineCore::decodes_only() const {
+  return std::ranges::all_of(batch_.entries, [](const BatchEntry& entry) {
+    return entry.samples && entry.scored == 0 && entry.rows == 1 + entry.drafted;
+  });
+}
+
 bool EngineCore::step() {
   end_overdue();
   ended_.clear();
@@ -260,6 +285,7 @@ bool EngineCore::step() {
   }
   batch_ = {};
   adopt_prefixes();
+  if (speculator_ != nullptr) speculator_->propose(running_);
   reserve(plan());
   // A step may be empty once, when everything was pre-empted, but not again: the best sequence fits alone.
   empty_steps_ = batch_.entries.empty() ? empty_steps_ + 1 : 0;
@@ -268,7 +294,11 @@ bool EngineCore::step() {
   fill_batch();
   metrics_.iteration_tokens.observe(static_cast<double>(batch_.tokens.size()));
 
+  const int64_t began = clock_.now_us();
   const Result<model::StepOutput> output = run();
+  if (speculator_ != nullptr && output.ok() && decodes_only()) {
+    speculator_->measured(static_cast<int>(batch_.tokens.size()), clock_.now_us() - began);
+  }
   if (!output.ok()) log::error("a step failed", {{"rows", batch_.tokens.size()}, {"error", output.error().message}});
   for (const BatchEntry& entry : batch_.entries) {
     Request& request = *entry.sequence->request;
@@ -286,7 +316,7 @@ bool EngineCore::step() {
 
 void EngineCore::publish(const BatchEntry& entry, const model::StepOutput& output) {
   Sequence& sequence = *entry.sequence;
-  const int computed = sequence.table.computed + entry.rows;
+  const int computed = sequence.table.computed + entry.rows - entry.drafted;
   const bool prompt_done = sequence.table.computed < sequence.prompt_tokens && computed == sequence.prompt_tokens;
   if (sequence.reads_rows) read_prompt_rows(entry, output);
   if (sequence.request->ended) return;
@@ -303,7 +333,7 @@ void EngineCore::publish(const BatchEntry& entry, const model::StepOutput& outpu
       finish_embedding(sequence);
     }
   } else if (entry.samples) {
-    sample_next(entry, output);
+    sample_rows(entry, output);
   }
 }
 
@@ -362,14 +392,28 @@ void EngineCore::finish_prompt(Sequence& sequence) {
   }
 }
 
-void EngineCore::sample_next(const BatchEntry& entry, const model::StepOutput& output) {
+// Row by row, each as if it had been a step of its own, as long as the drafted token is the one sampled.
+void EngineCore::sample_rows(const BatchEntry& entry, const model::StepOutput& output) {
   Sequence& sequence = *entry.sequence;
+  int logits = entry.first_logits + entry.scored, right = 0;
+  while (sample_next(sequence, logits_row(output, logits++)) && right < entry.drafted &&
+         sequence.tokens.back() == sequence.drafts[static_cast<size_t>(right)]) {
+    ++right;
+    cache_.commit(sequence.table, key(sequence), sequence.table.computed + 1, false);
+  }
+  if (entry.drafted == 0) return;
+  cache_.trim(sequence.table);
+  speculator_->checked(sequence, entry.drafted, right);
+}
+
+// False when the sequence has left the batch.
+bool EngineCore::sample_next(Sequence& sequence, std::span<float> logits) {
   Request& request = *sequence.request;
-  const Draw draw{request.seed, static_cast<uint64_t>(sequence.answer->generated()),
-                  static_cast<uint64_t>(sequence.number)};
-  const Result<Sample> sample =
-      sampler_.sample(logits_row(output, entry.first_logits + entry.scored), request.settings, sequence.seen, draw);
-  if (!sample.ok()) return end(request, sample.error());
+  const Result<Sample> sample = sampler_.sample(logits, request.settings, sequence.seen, sequence.next_draw());
+  if (!sample.ok()) {
+    end(request, sample.error());
+    return false;
+  }
 
   const int64_t now = clock_.now_us();
   if (!request.first_token_us) {
@@ -394,7 +438,7 @@ void EngineCore::sample_next(const BatchEntry& entry, const model::StepOutput& o
   request.sink->on_delta(std::move(delta));
   if (!reason) {
     if (sequence.length() > sequence.regime.tokens_max) restart(sequence);
-    return;
+    return sequence.state == Sequence::State::kRunning;
   }
 
   metrics_.count_finish(*reason);
@@ -404,6 +448,7 @@ void EngineCore::sample_next(const BatchEntry& entry, const model::StepOutput& o
                                            (sequence.answer->generated() - 1));
   }
   finish(sequence);
+  return false;
 }
 
 void EngineCore::finish_embedding(Sequence& sequence) {
@@ -440,6 +485,7 @@ void EngineCore::leave(Sequence& sequence, bool keep) {
   } else {
     cache_.discard(sequence.table);
   }
+  sequence.draft_state.reset();
 }
 
 void EngineCore::end(Request& request, Result<api::Usage> outcome) {

@@ -122,6 +122,7 @@ class HashModel final : public model::LanguageModel {
     ++steps;
     const int rows = static_cast<int>(batch.tokens.size());
     rows_run += rows;
+    if (on_step) on_step(rows);
     EXPECT_LE(rows, rows_max_);
     EXPECT_LE(static_cast<int>(batch.logits_rows.size()), logits_rows_max_);
     EXPECT_TRUE(std::is_sorted(batch.logits_rows.begin(), batch.logits_rows.end()));
@@ -182,6 +183,7 @@ class HashModel final : public model::LanguageModel {
     for (int i = 0; i < block_tokens_; ++i) window_at(slot, i) = kPoison;
   }
 
+  std::function<void(int rows)> on_step;
   int64_t steps = 0;
   int64_t rows_run = 0;
   RopeRule rope;

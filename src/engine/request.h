@@ -11,10 +11,13 @@
 #include "api/backend.h"
 #include "api/generate.h"
 #include "base/result.h"
+#include "engine/draft_proposer.h"
 
 namespace sluice::engine {
 
 using TokenId = int32_t;
+
+inline constexpr int kDraftRows = 64;
 
 struct EngineOptions {
   int blocks = 0;              // of the key/value cache
@@ -28,12 +31,16 @@ struct EngineOptions {
   int inputs_max = 2048;       // of one embedding request
   bool prefix_index = true;    // reuse what earlier requests have computed
   std::vector<TokenId> eos;    // the model's end tokens, from its own files
-  api::SamplingParams sampling_defaults;  // from the model's generation_config.json
-  std::string model_name;                 // label of the metrics
-  std::optional<uint64_t> random_seed;    // from which requests without a seed get theirs; unset: from the system
+  api::SamplingParams sampling_defaults;    // from the model's generation_config.json
+  std::string model_name;                   // label of the metrics
+  std::optional<uint64_t> random_seed;      // from which requests without a seed get theirs; unset: from the system
+  std::shared_ptr<DraftProposer> proposer;  // speculation (speculator.h); null: none. The engine thread's from then on
+  int draft_tokens_max = 8;                 // of one sequence in a step, with a proposer
+  int draft_rows = kDraftRows;              // of all sequences, with a proposer
 
   // What the model must be reserved with.
-  int logits_rows_max() const { return sequences_max + prompt_score_rows; }
+  int logits_rows_max() const { return sequences_max + prompt_score_rows + draft_rows_max(); }
+  int draft_rows_max() const { return proposer != nullptr ? draft_rows : 0; }
 };
 
 struct EngineRequest {
