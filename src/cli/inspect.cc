@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/strings.h"
 #include "cli/commands.h"
+#include "local/draft_model.h"
 #include "local/model_text.h"
 
 namespace sluice::cli {
@@ -78,7 +79,13 @@ Result<int> run_inspect(const CommandLine& line) {
   SLUICE_TRY(const kernels::Ops* ops, kernels::select_ops(options.kernels));
   model::LoadOptions load = options.load;
   load.weights = model::resolve_activations(load.weights, description.spec, *ops);
-  const auto plan = model::plan_memory(files, description, load, options.memory);
+  model::MemoryRequest memory = options.memory;
+  if (options.speculation.kind == local::SpeculationOptions::Kind::kModel) {
+    SLUICE_TRY(const local::DraftModel draft,
+               local::DraftModel::open(options.speculation.draft_model, options.load, *ops, memory.sequences_max));
+    memory.draft = draft.demand();
+  }
+  const auto plan = model::plan_memory(files, description, load, memory);
   report["memory_plan"] = plan.ok() ? model::plan_to_json(*plan) : Json{{"error", plan.error().message}};
   if (line.settings.json) {
     std::printf("%s\n", dump_json(report, 2).c_str());

@@ -11,7 +11,9 @@
 #include "checkpoint/mapping_guard.h"
 #include "context/prompt_builder.h"
 #include "engine/engine.h"
+#include "engine/ngram_proposer.h"
 #include "kernels/ops.h"
+#include "local/draft_model.h"
 #include "local/model_text.h"
 
 namespace sluice::local {
@@ -111,13 +113,20 @@ class EngineBackend final : public LocalBackend {
     const auto files = std::make_shared<const checkpoint::ModelFiles>(std::move(opened));
     SLUICE_TRY(const model::ModelDescription description, model::describe_model(*files));
     model::MemoryRequest memory = options.memory;
-    memory.logits_rows_max = memory.sequences_max + kPromptScoreRows;
+    std::optional<DraftModel> draft;
+    if (options.speculation.kind == SpeculationOptions::Kind::kModel) {
+      SLUICE_TRY(draft, DraftModel::open(options.speculation.draft_model, options.load, *ops_, memory.sequences_max));
+      memory.draft = draft->demand();
+    }
+    memory.logits_rows_max = memory.sequences_max + kPromptScoreRows +
+                             (options.speculation.kind != SpeculationOptions::Kind::kOff ? engine::kDraftRows : 0);
     model::LoadOptions load = options.load;
     load.weights = model::resolve_activations(load.weights, description.spec, *ops_);
     SLUICE_TRY(plan_, model::plan_memory(*files, description, load, memory));
     if (report.on_plan) report.on_plan(description, plan_);
     SLUICE_TRY(text_,
                load_model_text(*files, {options.chat_template_path, options.tool_parser, options.reasoning_parser}));
+    if (draft) SLUICE_RETURN_IF_ERROR(draft->check_vocabulary(*text_.tokenizer, options.model_path));
     SLUICE_TRY(std::unique_ptr<model::Decoder> decoder,
                model::load_decoder(files, description, load, *ops_, pool_, report.on_progress));
     if (text_.tokenizer->vocab_size() > description.spec.vocab_size) {
@@ -138,7 +147,13 @@ class EngineBackend final : public LocalBackend {
                                    .prefix_index = options.prefix_index,
                                    .eos = text_.eos,
                                    .sampling_defaults = text_.sampling,
-                                   .model_name = cards_.front().id};
+                                   .model_name = cards_.front().id,
+                                   .draft_tokens_max = options.speculation.draft_tokens_max};
+    if (draft) {
+      SLUICE_TRY(settings.proposer, draft->load(plan_.draft_blocks, description.spec.vocab_size, *ops_, pool_));
+    } else if (options.speculation.kind == SpeculationOptions::Kind::kNgram) {
+      settings.proposer = std::make_shared<engine::NgramProposer>();
+    }
     SLUICE_TRY(engine_,
                engine::Engine::create(std::move(decoder), *text_.tokenizer, std::move(settings), metrics, clock_));
     return {};

@@ -14,6 +14,13 @@
 
 namespace sluice::local {
 
+struct SpeculationOptions {
+  enum class Kind { kOff, kNgram, kModel };
+  Kind kind = Kind::kOff;
+  std::string draft_model;   // a model's path, for kModel
+  int draft_tokens_max = 8;  // of one sequence in a step
+};
+
 struct LocalOptions {
   std::string model_path;                 // see checkpoint::open_model
   std::vector<std::string> served_names;  // empty: the model's own name
@@ -26,6 +33,7 @@ struct LocalOptions {
   std::string kernels;     // pinned implementation, or ""
   int waiting_max = 1024;  // requests accepted but not yet running
   bool prefix_index = true;
+  SpeculationOptions speculation;
 };
 
 // Told what happens while loading; any may be empty. Called on the loading thread.

@@ -22,6 +22,7 @@ struct Rung {
   bool quantized = false;
   bool batches = false;
   bool remembers = false;
+  bool speculates = false;
 
   std::vector<std::string> flags() const {
     std::vector<std::string> flags;
@@ -32,6 +33,7 @@ struct Rung {
     }
     if (!batches) flags.emplace_back("--max-concurrency=1");
     if (!remembers) flags.emplace_back("--no-prefix-cache");
+    flags.emplace_back(speculates ? "--speculate=ngram" : "--speculate=off");
     return flags;
   }
 };
@@ -51,11 +53,13 @@ std::vector<Rung> ladder(DType stored) {
   });
   add("+ continuous batching", [](Rung& rung) { rung.batches = true; });
   add("+ prefix cache", [](Rung& rung) { rung.remembers = true; });
+  add("+ speculation (n-grams)", [](Rung& rung) { rung.speculates = true; });
   return rungs;
 }
 
 // The least seconds for the load: every new prompt token through the arithmetic unit, and for every decode step the
-// weights through memory or its rows through the arithmetic unit, whichever takes longer. Attention is left out.
+// weights through memory or its rows through the arithmetic unit, whichever takes longer. Attention is left out, and so
+// is speculation, which may pass this floor: it has fewer steps than tokens.
 double floor_s(const Rung& rung, const Load& load, const model::DecoderSpec& spec,
                const std::vector<kernels::MachineLimit>& limits) {
   const double hidden = spec.hidden_size, q = 1.0 * spec.heads * spec.head_dim,
