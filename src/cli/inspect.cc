@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/strings.h"
 #include "cli/commands.h"
+#include "local/draft_model.h"
 #include "local/model_text.h"
 
 namespace sluice::cli {
@@ -81,7 +82,13 @@ Result<int> run_inspect(const CommandLine& line) {
   const local::TuningRecord record = local::tuning_record(options, description, load);
   const auto tuning = options.tuning == local::TuningMode::kOff ? std::nullopt : record.read();
   report["tuning"] = tuning ? local::tuning_to_json(*tuning) : Json();
-  const auto plan = model::plan_memory(files, description, load, local::with_batch_limits(options.memory, tuning));
+  model::MemoryRequest memory = local::with_batch_limits(options.memory, tuning);
+  if (options.speculation.kind == local::SpeculationOptions::Kind::kModel) {
+    SLUICE_TRY(const local::DraftModel draft,
+               local::DraftModel::open(options.speculation.draft_model, options.load, *ops, memory.sequences_max));
+    memory.draft = draft.demand();
+  }
+  const auto plan = model::plan_memory(files, description, load, memory);
   report["memory_plan"] = plan.ok() ? model::plan_to_json(*plan) : Json{{"error", plan.error().message}};
   if (line.settings.json) {
     std::printf("%s\n", dump_json(report, 2).c_str());

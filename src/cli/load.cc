@@ -63,6 +63,19 @@ class ProgressBar {
   int shown_ = -1;
 };
 
+Result<local::SpeculationOptions> speculation_options(const Settings& settings) {
+  using Kind = local::SpeculationOptions::Kind;
+  local::SpeculationOptions options = {.kind = Kind::kOff,
+                                       .draft_model = settings.draft_model,
+                                       .draft_tokens_max = static_cast<int>(settings.draft_tokens_max)};
+  const bool has_model = !settings.draft_model.empty();
+  if (settings.speculate == "draft" && !has_model)
+    return invalid_argument("--speculate draft needs --draft-model, the model that guesses", "draft-model");
+  if (settings.speculate == "draft" || (settings.speculate == "auto" && has_model)) options.kind = Kind::kModel;
+  if (settings.speculate == "ngram") options.kind = Kind::kNgram;
+  return options;
+}
+
 }  // namespace
 
 Result<local::LocalOptions> local_options(const std::string& model, const Settings& settings) {
@@ -98,6 +111,7 @@ Result<local::LocalOptions> local_options(const std::string& model, const Settin
   options.tuning = settings.auto_tuning == "on"    ? local::TuningMode::kOn
                    : settings.auto_tuning == "off" ? local::TuningMode::kOff
                                                    : local::TuningMode::kAgain;
+  SLUICE_TRY(options.speculation, speculation_options(settings));
   return options;
 }
 

@@ -34,6 +34,9 @@ struct Settings {
   double prefill_slowdown = 8;
   int64_t queue_max = 1024;
   bool prefix_cache = true;
+  std::string speculate = "auto";
+  std::string draft_model;
+  int64_t draft_tokens_max = 8;
   // The machine.
   int64_t threads = 0;
   std::string cpu_affinity;

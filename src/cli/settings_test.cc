@@ -99,6 +99,24 @@ TEST_F(SettingsTest, SecretsAreNotPrinted) {
   for (const Knob& knob : knobs()) EXPECT_EQ(value_text(knob, line->settings).find("sk-"), std::string::npos);
 }
 
+TEST_F(SettingsTest, SpeculationFollowsFromItsKnobs) {
+  using Kind = local::SpeculationOptions::Kind;
+  const auto kind = [](const std::vector<std::string>& flags) {
+    std::vector<std::string> words = {"serve", "m"};
+    words.insert(words.end(), flags.begin(), flags.end());
+    return local_options("m", parse(words).value().settings).value().speculation.kind;
+  };
+  EXPECT_EQ(kind({}), Kind::kOff);
+  EXPECT_EQ(kind({"--speculate", "off"}), Kind::kOff);
+  EXPECT_EQ(kind({"--speculate", "ngram"}), Kind::kNgram);
+  EXPECT_EQ(kind({"--draft-model", "small"}), Kind::kModel);
+  EXPECT_EQ(kind({"--draft-model", "small", "--speculate=off"}), Kind::kOff);
+  EXPECT_EQ(kind({"--draft-model", "small", "--speculate=ngram"}), Kind::kNgram);
+  const auto lacking = local_options("m", parse({"serve", "m", "--speculate", "draft"}).value().settings);
+  ASSERT_FALSE(lacking.ok());
+  EXPECT_EQ(lacking.error().param, "draft-model");
+}
+
 TEST_F(SettingsTest, EveryKnobHasHelpAndMeansSomethingToAKnownCommand) {
   std::set<std::string_view> names;
   for (const Knob& knob : knobs()) {

@@ -23,7 +23,8 @@ class Answer {
   // strings end it without being printed; text that may become a stop string is held back.
   api::TokenDelta push(const Sample& sample);
 
-  int generated() const { return generated_; }  // tokens pushed
+  int generated() const { return generated_; }           // tokens pushed
+  int left() const { return tokens_max_ - generated_; }  // that may be pushed, at most
 
  private:
   const text::Tokenizer& tokenizer_;

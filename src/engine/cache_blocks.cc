@@ -172,15 +172,30 @@ int CacheBlocks::adopt(BlockTable& table, const PrefixKey& key, int limit) {
 void CacheBlocks::prepare(BlockTable& table, int rows) {
   const int blocks = blocks_for(table.computed + rows);
   promised_ -= promise(table);
-  if (blocks > static_cast<int>(table.blocks.size())) {
+  while (blocks > static_cast<int>(table.blocks.size())) {
     const bool room = make_room(1);
     SLUICE_CHECK(room, "the plan promised a block");
     table.blocks.push_back(*allocator_.allocate());
     if (windowed()) table.window_slots.push_back(-1);
-    SLUICE_CHECK(blocks == static_cast<int>(table.blocks.size()));
   }
   if (windowed()) {
     for (; table.window_end < blocks; ++table.window_end) hold(table, table.window_end);
+  }
+  promised_ += promise(table);
+}
+
+void CacheBlocks::trim(BlockTable& table) {
+  const int blocks = blocks_for(table.computed);
+  if (blocks >= static_cast<int>(table.blocks.size())) return;
+  promised_ -= promise(table);
+  for (int position = static_cast<int>(table.blocks.size()); position-- > blocks;) {
+    let_go(table, position);
+    allocator_.release(table.blocks[at(position)]);
+  }
+  table.blocks.resize(at(blocks));
+  if (windowed()) {
+    table.window_slots.resize(at(blocks));
+    table.window_end = std::min(table.window_end, blocks);
   }
   promised_ += promise(table);
 }

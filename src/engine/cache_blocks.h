@@ -94,9 +94,11 @@ class CacheBlocks {
   bool acquire(BlockTable& table, const PrefixKey& key, int limit, bool copy_partial);
   // Takes over further full blocks that others have computed since. Returns the tokens gained.
   int adopt(BlockTable& table, const PrefixKey& key, int limit);
-  // Gives the table what its next `rows` tokens need: window slots, and one more block if they reach behind the last.
+  // Gives the table what its next `rows` tokens need: window slots, and more blocks if they reach behind the last.
   // Both must be there.
   void prepare(BlockTable& table, int rows);
+  // Gives back the blocks behind the last computed token.
+  void trim(BlockTable& table);
   // Declares the tokens up to `computed` as computed and shows the full blocks to the index, and the partial last one
   // too when `tail` is set.
   void commit(BlockTable& table, const PrefixKey& key, int computed, bool tail);

@@ -198,5 +198,28 @@ TEST(CacheBlocks, RefusesWhatHasNoRoom) {
   EXPECT_EQ(t.cache.window().free(), free);
 }
 
+// Rows beyond the committed ones: their blocks and slots go back as if they had never been taken.
+TEST(CacheBlocks, TrimGivesBackWhatWasNotCommitted) {
+  for (const int window : {0, 6}) {
+    Cache t(window, {20, 12});
+    BlockTable& table = t.compute(text(10));
+    const auto room = [&] { return std::pair{t.cache.allocator().available(), t.cache.window_room()}; };
+    const auto before = room();
+    t.cache.prepare(table, 1);
+    EXPECT_EQ(room(), before);
+    t.cache.prepare(table, 8);
+    EXPECT_EQ(table.blocks.size(), 5u);
+    EXPECT_EQ(t.cache.allocator().available(), before.first - 2);
+    ASSERT_TRUE(t.cache.audit(t.live).ok());
+    t.cache.commit(table, {"", text(11)}, 11, false);
+    t.cache.trim(table);
+    EXPECT_EQ(room(), before);
+    EXPECT_EQ(table.blocks.size(), 3u);
+    t.cache.trim(table);
+    t.compute_rest(table, text(30), 8);
+    EXPECT_EQ(t.reusable(text(30)), 28);
+  }
+}
+
 }  // namespace
 }  // namespace sluice::engine

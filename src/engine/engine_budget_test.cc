@@ -16,11 +16,8 @@ struct Pace {
 };
 
 Pace run(double slowdown) {
-  ManualClock* clock = nullptr;
-  ModelFaults time;
-  time.takes = [&](int rows) { clock->advance_us(20'000 + 2'000 * rows); };
-  TestCore core({.blocks = 256, .step_rows_max = 128, .sequences_max = 8, .prefill_slowdown = slowdown}, {}, time);
-  clock = &core.clock;
+  TestCore core({.blocks = 256, .step_rows_max = 128, .sequences_max = 8, .prefill_slowdown = slowdown}, {}, {},
+                [](int rows) { return int64_t{20'000} + 2'000 * rows; });
   EngineRequest first{.prompt = iota_tokens(40)};
   first.sampling.max_tokens = 60;
   first.sampling.ignore_eos = true;

@@ -66,7 +66,11 @@ EngineCore::EngineCore(std::unique_ptr<model::LanguageModel> model, const text::
       cache_(*model_, {options_->blocks, options_->window_slots}, options_->step_rows_max, options_->prefix_index),
       admission_(std::make_unique<Admission>(*options_, traits_, cache_.block_tokens(), tokenizer, clock)),
       sampler_(traits_.vocab_size, options_->pool),
-      budget_({.rows_max = options_->step_rows_max, .slowdown = options_->prefill_slowdown}) {}
+      budget_({.rows_max = options_->step_rows_max, .slowdown = options_->prefill_slowdown}) {
+  if (options_->proposer == nullptr) return;
+  const Speculator::Limits limits = {options_->draft_tokens_max, options_->draft_rows_max()};
+  speculator_ = std::make_unique<Speculator>(options_->proposer, limits, metrics_, clock_);
+}
 
 EngineCore::~EngineCore() { end_all({ErrorCode::kUnavailable, "The engine has stopped.", {}, {}}); }
 
@@ -143,7 +147,8 @@ const StepPlan& EngineCore::plan() {
                               .blocks = static_cast<int>(table.blocks.size()),
                               .releasable = may_preempt ? cache_.releasable(table) : CacheRoom{},
                               .window_grows = cache_.window_grows(table),
-                              .scores_all = sequence->reads_logits});
+                              .scores_all = sequence->reads_logits,
+                              .drafts = static_cast<int>(sequence->drafts.size())});
   }
   waiting_views_.clear();
   candidates_.clear();
@@ -157,7 +162,9 @@ const StepPlan& EngineCore::plan() {
                           .scored_rows = options_->prompt_score_rows,
                           .sequences = options_->sequences_max,
                           .block_tokens = cache_.block_tokens(),
-                          .available = available};
+                          .available = available,
+                          .windowed = cache_.windowed(),
+                          .draft_rows = options_->draft_rows_max()};
   const auto lookup = [this](int i, bool copy_partial) {
     const Sequence& sequence = *candidates_[static_cast<size_t>(i)];
     return cache_.lookup(key(sequence), sequence.reuse_limit(), copy_partial);
@@ -178,11 +185,16 @@ void EngineCore::reserve(const StepPlan& plan) {
   }
   for (const StepPlan::Grant& grant : plan.grants) {
     Sequence& sequence = *planned_[static_cast<size_t>(grant.running)];
-    cache_.prepare(sequence.table, grant.rows);
-    batch_.entries.push_back({.sequence = &sequence, .rows = grant.rows});
+    const int drafted = std::max(0, grant.rows - sequence.pending());
+    cache_.prepare(sequence.table, grant.rows - drafted);
+    batch_.entries.push_back({.sequence = &sequence, .rows = grant.rows, .drafted = drafted});
   }
   for (size_t i = 0; i < waiting.size(); ++i) {
     if (!admit(*waiting[i], plan.admissions[i])) break;
+  }
+  // Last, for this may evict what an admission shares.
+  for (const BatchEntry& entry : batch_.entries) {
+    if (entry.drafted > 0) cache_.prepare(entry.sequence->table, entry.rows);
   }
 }
 
@@ -220,28 +232,35 @@ void EngineCore::restart(Sequence& sequence) {
 
 void EngineCore::fill_batch() {
   for (BatchEntry& entry : batch_.entries) {
-    const Sequence& sequence = *entry.sequence;
-    const int begin = sequence.table.computed, end = begin + entry.rows;
-    entry.first_row = static_cast<int>(batch_.tokens.size());
-    entry.first_logits = static_cast<int>(batch_.logits_rows.size());
-    batch_.tokens.insert(batch_.tokens.end(), sequence.tokens.begin() + begin, sequence.tokens.begin() + end);
-    for (int position = begin; position < end; ++position) {
-      batch_.positions.push_back(position);
-      batch_.rope_lengths.push_back(std::max(sequence.pass_tokens, position + 1));
+    fill_entry(entry);
+    batch_.want_hidden |= entry.sequence->request->embed != nullptr;
+  }
+}
+
+void EngineCore::fill_entry(BatchEntry& entry) {
+  const Sequence& sequence = *entry.sequence;
+  const int begin = sequence.table.computed, end = begin + entry.rows, known = end - entry.drafted;
+  entry.first_row = static_cast<int>(batch_.tokens.size());
+  entry.first_logits = static_cast<int>(batch_.logits_rows.size());
+  batch_.tokens.insert(batch_.tokens.end(), sequence.tokens.begin() + begin, sequence.tokens.begin() + known);
+  batch_.tokens.insert(batch_.tokens.end(), sequence.drafts.begin(), sequence.drafts.begin() + entry.drafted);
+  for (int position = begin; position < end; ++position) {
+    batch_.positions.push_back(position);
+    batch_.rope_lengths.push_back(std::max(sequence.pass_tokens, position + 1));
+  }
+  batch_.sequences.push_back({entry.first_row, entry.rows, begin, sequence.table.blocks.data()});
+  if (cache_.windowed()) {
+    batch_.window_sequences.push_back({entry.first_row, entry.rows, begin, sequence.table.window_slots.data()});
+  }
+  if (sequence.reads_logits) {
+    for (int row = std::max(begin, sequence.rows_read); row < std::min(known, sequence.prompt_tokens - 1);
+         ++row, ++entry.scored) {
+      batch_.logits_rows.push_back(entry.first_row + row - begin);
     }
-    batch_.sequences.push_back({entry.first_row, entry.rows, begin, sequence.table.blocks.data()});
-    if (cache_.windowed()) {
-      batch_.window_sequences.push_back({entry.first_row, entry.rows, begin, sequence.table.window_slots.data()});
-    }
-    if (sequence.reads_logits) {
-      for (int row = std::max(begin, sequence.rows_read); row < std::min(end, sequence.prompt_tokens - 1);
-           ++row, ++entry.scored) {
-        batch_.logits_rows.push_back(entry.first_row + row - begin);
-      }
-    }
-    entry.samples = sequence.request->embed == nullptr && end == sequence.length();
-    if (entry.samples) batch_.logits_rows.push_back(entry.first_row + entry.rows - 1);
-    batch_.want_hidden |= sequence.request->embed != nullptr;
+  }
+  entry.samples = sequence.request->embed == nullptr && known == sequence.length();
+  for (int row = known - 1; entry.samples && row < end; ++row) {
+    batch_.logits_rows.push_back(entry.first_row + row - begin);
   }
 }
 
@@ -266,9 +285,16 @@ Result<model::StepOutput> EngineCore::run() {
                                                   .window_sequences = batch_.window_sequences,
                                                   .logits_rows = batch_.logits_rows,
                                                   .want_hidden = batch_.want_hidden});
-  int decoding = 0, prefill_rows = 0;
-  for (const BatchEntry& entry : batch_.entries) (entry.rows == 1 ? decoding : prefill_rows) += entry.rows;
-  budget_.observe(decoding, prefill_rows, seconds(clock_.now_us() - begin_us));
+  int decoding = 0, prefill_rows = 0, drafted = 0;
+  for (const BatchEntry& entry : batch_.entries) {
+    (entry.rows == 1 ? decoding : prefill_rows) += entry.rows;
+    drafted += entry.drafted;
+  }
+  const int64_t taken_us = clock_.now_us() - begin_us;
+  if (drafted == 0) budget_.observe(decoding, prefill_rows, seconds(taken_us));
+  if (speculator_ != nullptr && output.ok() && decodes_only()) {
+    speculator_->measured(static_cast<int>(batch_.tokens.size()), taken_us);
+  }
   return output;
 }
 
@@ -282,10 +308,15 @@ void EngineCore::sample(const model::StepOutput& output) {
     batch_.samples.push_back({.logits = logits_row(output, entry.first_logits + entry.scored),
                               .settings = &request.settings,
                               .seen = &sequence.seen,
-                              .draw = {request.seed, static_cast<uint64_t>(sequence.answer->generated()),
-                                       static_cast<uint64_t>(sequence.number)}});
+                              .draw = sequence.next_draw()});
   }
   sampler_.sample(batch_.samples);
+}
+
+bool EngineCore::decodes_only() const {
+  return std::ranges::all_of(batch_.entries, [](const BatchEntry& entry) {
+    return entry.samples && entry.scored == 0 && entry.rows == 1 + entry.drafted;
+  });
 }
 
 bool EngineCore::step() {
@@ -297,6 +328,7 @@ bool EngineCore::step() {
   }
   batch_.clear();
   adopt_prefixes();
+  if (speculator_ != nullptr) speculator_->propose(running_);
   reserve(plan());
   // A step may be empty once, when everything was pre-empted, but not again: the best sequence fits alone.
   empty_steps_ = batch_.entries.empty() ? empty_steps_ + 1 : 0;
@@ -324,7 +356,7 @@ bool EngineCore::step() {
 
 void EngineCore::publish(const BatchEntry& entry, const model::StepOutput& output) {
   Sequence& sequence = *entry.sequence;
-  const int computed = sequence.table.computed + entry.rows;
+  const int computed = sequence.table.computed + entry.rows - entry.drafted;
   const bool prompt_done = sequence.table.computed < sequence.prompt_tokens && computed == sequence.prompt_tokens;
   if (sequence.reads_rows) read_prompt_rows(entry, output);
   if (sequence.request->ended) return;
@@ -341,7 +373,7 @@ void EngineCore::publish(const BatchEntry& entry, const model::StepOutput& outpu
       finish_embedding(sequence);
     }
   } else if (entry.samples) {
-    sample_next(sequence, *batch_.samples[entry.sample].sample);
+    sample_rows(entry, output);
   }
 }
 
@@ -400,9 +432,30 @@ void EngineCore::finish_prompt(Sequence& sequence) {
   }
 }
 
-void EngineCore::sample_next(Sequence& sequence, const Result<Sample>& sample) {
+// Row by row, each as if it had been a step of its own, as long as the drafted token is the one sampled.
+void EngineCore::sample_rows(const BatchEntry& entry, const model::StepOutput& output) {
+  Sequence& sequence = *entry.sequence;
+  int right = 0;
+  bool runs = sample_next(sequence, *batch_.samples[entry.sample].sample);
+  while (runs && right < entry.drafted && sequence.tokens.back() == sequence.drafts[static_cast<size_t>(right)]) {
+    ++right;
+    cache_.commit(sequence.table, key(sequence), sequence.table.computed + 1, false);
+    const std::span<float> logits = logits_row(output, entry.first_logits + entry.scored + right);
+    runs = sample_next(
+        sequence, sampler_.single().sample(logits, sequence.request->settings, sequence.seen, sequence.next_draw()));
+  }
+  if (entry.drafted == 0) return;
+  cache_.trim(sequence.table);
+  speculator_->checked(sequence, entry.drafted, right);
+}
+
+// False when the sequence has left the batch.
+bool EngineCore::sample_next(Sequence& sequence, const Result<Sample>& sample) {
   Request& request = *sequence.request;
-  if (!sample.ok()) return end(request, sample.error());
+  if (!sample.ok()) {
+    end(request, sample.error());
+    return false;
+  }
 
   const int64_t now = clock_.now_us();
   if (!request.first_token_us) {
@@ -427,7 +480,7 @@ void EngineCore::sample_next(Sequence& sequence, const Result<Sample>& sample) {
   request.sink->on_delta(std::move(delta));
   if (!reason) {
     if (sequence.length() > sequence.regime.tokens_max) restart(sequence);
-    return;
+    return sequence.state == Sequence::State::kRunning;
   }
 
   metrics_.count_finish(*reason);
@@ -437,6 +490,7 @@ void EngineCore::sample_next(Sequence& sequence, const Result<Sample>& sample) {
                                            (sequence.answer->generated() - 1));
   }
   finish(sequence);
+  return false;
 }
 
 void EngineCore::finish_embedding(Sequence& sequence) {
@@ -473,6 +527,7 @@ void EngineCore::leave(Sequence& sequence, bool keep) {
   } else {
     cache_.discard(sequence.table);
   }
+  sequence.draft_state.reset();
 }
 
 void EngineCore::end(Request& request, Result<api::Usage> outcome) {

@@ -2,6 +2,7 @@
 // EngineCore: continuous batching as a machine that is stepped by hand; Engine (engine.h) puts a thread and a queue
 // around it. One step is a transaction:
 //
+//   propose  with speculation, a few tokens are guessed for sequences that decode (speculator.h)
 //   plan     scheduler.h decides from numbers alone which sequences compute how many rows
 //   reserve  blocks and window slots are taken; an admission that turns out not to fit stays waiting
 //   run      the model computes; if it fails, the step's requests end with its error and all others go on
@@ -9,8 +10,12 @@
 //   publish  tokens are sampled and sent; finished sequences give their blocks back
 //
 // A pre-empted sequence loses nothing: its blocks stay in the index as long as there is room, its tokens are known, and
-// nothing sent is sent again. A sequence that has computed all its tokens but the last decodes; more rows per sequence
-// and step (speculation) would need no other plan.
+// nothing sent is sent again. A sequence that has computed all its tokens but the last decodes.
+//
+// Speculation. A decoding sequence may have rows for drafted tokens behind its own. After the step its next token is
+// sampled from the first row as ever; if that is the token drafted, the second row is exactly what the next step would
+// have computed, and so on. What follows the first difference is forgotten: its rows in the cache are written again.
+// So text, log-probabilities and reasons are those without speculation, to the bit.
 //
 // Owned by one thread, sinks are called on it. accept() and only accept() may be called by any thread.
 
@@ -28,6 +33,7 @@
 #include "engine/engine_metrics.h"
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
+#include "engine/speculator.h"
 #include "engine/step_budget.h"
 #include "model/language_model.h"
 #include "text/tokenizer.h"
@@ -70,12 +76,13 @@ class EngineCore {
   // A sequence's part of the step being run.
   struct BatchEntry {
     Sequence* sequence;
-    int rows;
+    int rows;         // drafted ones included
+    int drafted = 0;  // of them, the last
     int first_row = 0;
     int first_logits = 0;  // index of its first wanted logits row
     int scored = 0;        // prompt rows whose logits are wanted
-    bool samples = false;  // and then one for the next token
-    size_t sample = 0;     // its task among the batch's
+    bool samples = false;  // and then one for the next token, and one after each drafted one
+    size_t sample = 0;     // the task of the first of those among the batch's
   };
   struct Batch {
     std::vector<BatchEntry> entries;
@@ -101,12 +108,15 @@ class EngineCore {
   void reserve(const StepPlan& plan);
   bool admit(Sequence& sequence, const StepPlan::Admission& admission);
   void fill_batch();
+  void fill_entry(BatchEntry& entry);
   Result<model::StepOutput> run();
   void sample(const model::StepOutput& output);
+  bool decodes_only() const;
   void publish(const BatchEntry& entry, const model::StepOutput& output);
   void read_prompt_rows(const BatchEntry& entry, const model::StepOutput& output);
   void finish_prompt(Sequence& sequence);
-  void sample_next(Sequence& sequence, const Result<Sample>& sample);
+  void sample_rows(const BatchEntry& entry, const model::StepOutput& output);
+  bool sample_next(Sequence& sequence, const Result<Sample>& sample);
   void finish_embedding(Sequence& sequence);
 
   void preempt(Sequence& sequence);
@@ -131,6 +141,7 @@ class EngineCore {
   std::unique_ptr<const Admission> admission_;
   BatchSampler sampler_;
   StepBudget budget_;
+  std::unique_ptr<Speculator> speculator_;  // null without speculation
 
   std::unordered_map<api::RequestId, std::unique_ptr<Request>> requests_;
   std::vector<Sequence*> running_;  // by ServedBefore

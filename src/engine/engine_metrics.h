@@ -25,6 +25,9 @@ class EngineMetrics {
   Counter& prompt_tokens;
   Counter& generation_tokens;
   Counter& preemptions;
+  Counter& drafts;           // made for one sequence in one step
+  Counter& draft_tokens;     // in them
+  Counter& accepted_tokens;  // of those, that were what the model sampled
   Histogram& time_to_first_token;
   Histogram& inter_token_latency;
   Histogram& time_per_output_token;

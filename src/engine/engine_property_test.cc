@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "engine/engine_test_core.h"
+#include "engine/engine_test_proposer.h"
 
 namespace sluice::engine {
 namespace {
@@ -77,13 +78,14 @@ EngineRequest random_request(Random& random, const World& world, const std::vect
   return request;
 }
 
-// The same request with a cache to itself.
-std::shared_ptr<RecordingSink> alone(const EngineRequest& request, const World& world) {
+// The same request with a cache to itself, and all the time it needs.
+std::shared_ptr<RecordingSink> alone(EngineRequest request, const World& world) {
+  request.deadline_us = 0;
   TestShape shape = world.shape;
   shape.context_max = world.longest();
   shape.block_tokens = 16;
   TestCore core({.blocks = 200, .step_rows_max = 512, .sequences_max = 8, .prefix_index = false}, shape);
-  auto sink = core.add(request);
+  auto sink = core.add(std::move(request));
   SLUICE_CHECK(sink != nullptr);
   core.run();
   return sink;
@@ -113,8 +115,16 @@ std::map<int, std::vector<api::TokenLogprob>> logprobs_by_choice(const Recording
   return result;
 }
 
-void expect_as_alone(const RecordingSink& got, const EngineRequest& request, const World& world) {
-  const auto wanted = alone(request, world);
+// A request, what came of it, and what would have come had it been alone.
+struct Told {
+  EngineRequest request;
+  std::shared_ptr<RecordingSink> sink;
+  std::shared_ptr<RecordingSink> alone;
+};
+
+void expect_as_alone(const Told& told) {
+  const auto& [request, sink, wanted] = told;
+  const RecordingSink& got = *sink;
   EXPECT_EQ(got.ends, 1);
   ASSERT_TRUE(got.end.has_value());
   if (!got.end->ok()) {  // cut short: what came must be a beginning of the whole
@@ -140,16 +150,15 @@ void expect_as_alone(const RecordingSink& got, const EngineRequest& request, con
 }
 
 // Nothing can be reused that no request of the same salt has had.
-int64_t longest_known_beginning(const std::vector<std::pair<EngineRequest, std::shared_ptr<RecordingSink>>>& all,
-                                size_t self) {
-  const EngineRequest& request = all[self].first;
+int64_t longest_known_beginning(const std::vector<Told>& all, size_t self) {
+  const EngineRequest& request = all[self].request;
   size_t best = 0;
   for (size_t i = 0; i < all.size(); ++i) {
-    if (i == self || all[i].first.cache_salt != request.cache_salt) continue;
-    std::map<int, std::vector<TokenId>> answers = all[i].second->ids;
+    if (i == self || all[i].request.cache_salt != request.cache_salt) continue;
+    std::map<int, std::vector<TokenId>> answers = all[i].sink->ids;
     answers.try_emplace(0);
     for (const auto& [choice, generated] : answers) {
-      std::vector<TokenId> text = all[i].first.prompt;
+      std::vector<TokenId> text = all[i].request.prompt;
       text.insert(text.end(), generated.begin(), generated.end());
       const size_t length = std::min(text.size(), request.prompt.size());
       const auto common =
@@ -165,18 +174,32 @@ struct Story {
   int64_t preemptions = 0;
   int64_t cached = 0;
   int64_t failed = 0;
+  int64_t drafted = 0;
+  int64_t accepted = 0;
 
   void operator+=(const Story& other) {
     preemptions += other.preemptions;
     cached += other.cached;
     failed += other.failed;
+    drafted += other.drafted;
+    accepted += other.accepted;
   }
 };
 
 struct Twists {
   bool failures = false;
   bool windows = false;
+  bool speculation = false;
 };
+
+// Sometimes right, for requests of which it knows the answers; in steps that take as long as their rows, or not.
+std::shared_ptr<ReplayProposer> random_speculation(Random& random, World& world) {
+  const auto proposer = std::make_shared<ReplayProposer>(between(random, 2, 10) / 10.0, random());
+  world.options.proposer = proposer;
+  world.options.draft_tokens_max = between(random, 1, 9);
+  world.options.draft_rows = between(random, 1, 20);
+  return proposer;
+}
 
 Story tell(uint64_t seed, Twists twists) {
   Random random(seed);
@@ -184,6 +207,8 @@ Story tell(uint64_t seed, Twists twists) {
   if (twists.windows) world = with_windows(random, world);
   ModelFaults faults;
   if (twists.failures) faults.fail_step = [&random] { return chance(random, 0.03); };
+  const World plain = world;
+  const auto proposer = twists.speculation ? random_speculation(random, world) : nullptr;
   TestCore core(world.options, world.shape, faults);
 
   std::vector<std::vector<TokenId>> pool(static_cast<size_t>(between(random, 1, 4)));
@@ -193,7 +218,7 @@ Story tell(uint64_t seed, Twists twists) {
   }
   if (pool.size() > 1) std::copy_n(pool[0].begin(), pool[0].size() / 2, pool[1].begin());
 
-  std::vector<std::pair<EngineRequest, std::shared_ptr<RecordingSink>>> all;
+  std::vector<Told> all;
   std::vector<std::pair<EngineEmbedRequest, std::shared_ptr<TestCore::Embedding>>> embeddings;
   const int requests = between(random, 5, 40);
   while (static_cast<int>(all.size()) < requests || core.core->has_work()) {
@@ -203,31 +228,40 @@ Story tell(uint64_t seed, Twists twists) {
       auto sink = core.add(request);
       EXPECT_TRUE(sink) << core.refusal.message;
       if (!sink) return {};
-      all.emplace_back(std::move(request), sink);
+      all.push_back({request, sink, alone(request, plain)});
+      for (const auto& [choice, ids] : all.back().alone->ids) {
+        if (proposer == nullptr) continue;
+        std::vector<TokenId> text = request.prompt;
+        text.insert(text.end(), ids.begin(), ids.end());
+        proposer->know(std::move(text));
+      }
       if (chance(random, 0.1)) {
-        EngineEmbedRequest embed{.inputs = {all.back().first.prompt, pool[0]},
+        EngineEmbedRequest embed{.inputs = {request.prompt, pool[0]},
                                  .pooling = chance(random, 0.5) ? api::Pooling::kMean : api::Pooling::kLast};
         embeddings.emplace_back(embed, core.add(embed));
       }
     }
     if (!all.empty() && chance(random, 0.05))
-      core.core->cancel(all[static_cast<size_t>(between(random, 0, static_cast<int>(all.size()) - 1))].first.id);
+      core.core->cancel(all[static_cast<size_t>(between(random, 0, static_cast<int>(all.size()) - 1))].request.id);
     core.step();
     if (testing::Test::HasFatalFailure()) return {};
   }
 
-  Story story{.preemptions = static_cast<int64_t>(core.metric("vllm:num_preemptions_total"))};
+  const auto counted = [&](std::string_view name) { return static_cast<int64_t>(core.metric(name)); };
+  Story story{.preemptions = counted("vllm:num_preemptions_total"),
+              .drafted = counted("vllm:spec_decode_num_draft_tokens_total"),
+              .accepted = counted("vllm:spec_decode_num_accepted_tokens_total")};
   for (size_t i = 0; i < all.size(); ++i) {
-    SCOPED_TRACE(cat("request ", i, " with a prompt of ", all[i].first.prompt.size()));
-    expect_as_alone(*all[i].second, all[i].first, world);
-    if (!all[i].second->end->ok()) {
+    SCOPED_TRACE(cat("request ", i, " with a prompt of ", all[i].request.prompt.size()));
+    expect_as_alone(all[i]);
+    if (!all[i].sink->end->ok()) {
       ++story.failed;
       continue;
     }
-    const int64_t cached = (*all[i].second->end)->cached_tokens;
+    const int64_t cached = (*all[i].sink->end)->cached_tokens;
     story.cached += cached;
-    EXPECT_LT(cached, static_cast<int64_t>(all[i].first.prompt.size()));
-    if (all[i].first.sampling.prompt_logprobs || !world.options.prefix_index) {
+    EXPECT_LT(cached, static_cast<int64_t>(all[i].request.prompt.size()));
+    if (all[i].request.sampling.prompt_logprobs || !world.options.prefix_index) {
       EXPECT_EQ(cached, 0);
     } else if (embeddings.empty()) {
       EXPECT_LE(cached, longest_known_beginning(all, i));
@@ -272,11 +306,25 @@ TEST(EngineProperty, WithWindowsToo) {
   EXPECT_GT(sum.failed, 500);
 }
 
+TEST(EngineProperty, WithSpeculationToo) {
+  Story sum;
+  for (uint64_t seed = 4000; seed < 4800; ++seed) {
+    SCOPED_TRACE(cat("seed ", seed));
+    sum += tell(seed, {.windows = seed % 2 == 0, .speculation = true});
+    if (HasFailure()) break;
+  }
+  EXPECT_GT(sum.preemptions, 1000);
+  EXPECT_GT(sum.cached, 50000);
+  EXPECT_GT(sum.failed, 500);
+  EXPECT_GT(sum.accepted, 20000);
+  EXPECT_GT(sum.drafted, sum.accepted + 20000);
+}
+
 TEST(EngineProperty, AFailedStepEndsItsOwnRequestsOnly) {
   log::configure(log::Level::kOff, log::Format::kText);
   for (uint64_t seed = 1000; seed < 1100; ++seed) {
     SCOPED_TRACE(cat("seed ", seed));
-    tell(seed, {.failures = true, .windows = seed % 2 == 0});
+    tell(seed, {.failures = true, .windows = seed % 2 == 0, .speculation = seed % 3 == 0});
     if (HasFailure()) break;
   }
   log::configure(log::Level::kInfo, log::Format::kText);

@@ -24,7 +24,9 @@ struct TestShape {
 };
 
 struct TestCore {
-  explicit TestCore(EngineOptions options = {}, TestShape shape = {}, ModelFaults faults = {}) {
+  // `step_us`: the time a step of so many rows takes.
+  explicit TestCore(EngineOptions options = {}, TestShape shape = {}, ModelFaults faults = {},
+                    const std::function<int64_t(int rows)>& step_us = {}) {
     if (options.blocks == 0) options.blocks = 64;
     if (options.eos.empty()) options.eos = {PieceTokenizer::kEos};
     if (!options.random_seed) options.random_seed = 1;
@@ -33,6 +35,7 @@ struct TestCore {
         std::make_unique<HashModel>(shape.vocab_size > 0 ? shape.vocab_size : tokenizer.vocab_size(), shape.context_max,
                                     shape.block_tokens, std::move(faults), shape.window);
     model = made_model.get();
+    if (step_us) model->on_step = [this, step_us](int rows) { clock.advance_us(step_us(rows)); };
     auto made = EngineCore::create(std::move(made_model), tokenizer, std::move(options), metrics, clock);
     SLUICE_CHECK(made.ok(), made.error().message);
     core = std::move(*made);

@@ -67,7 +67,6 @@ struct ModelFaults {
     return false;
   };  // that row has a NaN
   std::function<void()> before_step = [] {};
-  std::function<void(int rows)> takes = [](int) {};  // to let a clock go on
 };
 
 // How a model's cache depends on lengths: what a pass of that length leaves behind, added to the token id, and the
@@ -123,7 +122,7 @@ class HashModel final : public model::LanguageModel {
     ++steps;
     const int rows = static_cast<int>(batch.tokens.size());
     rows_run += rows;
-    faults_.takes(rows);
+    if (on_step) on_step(rows);
     EXPECT_LE(rows, rows_max_);
     EXPECT_LE(static_cast<int>(batch.logits_rows.size()), logits_rows_max_);
     EXPECT_TRUE(std::is_sorted(batch.logits_rows.begin(), batch.logits_rows.end()));
@@ -184,6 +183,7 @@ class HashModel final : public model::LanguageModel {
     for (int i = 0; i < block_tokens_; ++i) window_at(slot, i) = kPoison;
   }
 
+  std::function<void(int rows)> on_step;
   int64_t steps = 0;
   int64_t rows_run = 0;
   RopeRule rope;

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "engine/engine_core.h"
+#include "engine/engine_test_proposer.h"
 #include "engine/engine_test_sink.h"
 #include "model/model_loader.h"
 
@@ -123,6 +124,24 @@ TEST_P(GoldenEngine, PreemptedForWantOfBlocks) {
     ASSERT_TRUE(sink->end->ok());
     EXPECT_EQ(sink->ids.at(0), run->greedy) << run->prompt.size() << " tokens";
   }
+}
+
+TEST_P(GoldenEngine, WithDraftsOfWhichSomeAreWrong) {
+  const auto proposer = std::make_shared<ReplayProposer>(0.7);
+  for (const model::GoldenRun& run : runs_) {
+    std::vector<TokenId> text = run.prompt;
+    text.insert(text.end(), run.greedy.begin(), run.greedy.end());
+    proposer->know(std::move(text));
+  }
+  const auto engine = core({.blocks = 200, .step_rows_max = 40, .sequences_max = 4, .proposer = proposer});
+  std::vector<std::shared_ptr<RecordingSink>> sinks;
+  for (const model::GoldenRun& run : runs_) sinks.push_back(ask(*engine, run, false));
+  run_all(*engine);
+  for (size_t r = 0; r < runs_.size(); ++r) {
+    ASSERT_TRUE(sinks[r]->end->ok());
+    EXPECT_EQ(sinks[r]->ids.at(0), runs_[r].greedy) << runs_[r].prompt.size() << " tokens";
+  }
+  EXPECT_GT(proposer->proposed, 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, GoldenEngine,

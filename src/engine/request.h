@@ -12,10 +12,13 @@
 #include "api/generate.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
+#include "engine/draft_proposer.h"
 
 namespace sluice::engine {
 
 using TokenId = int32_t;
+
+inline constexpr int kDraftRows = 64;
 
 struct EngineOptions {
   int blocks = 0;              // of the key/value cache
@@ -35,10 +38,14 @@ struct EngineOptions {
   // > 0: a step that computes prompts beside running answers takes at most so many times one of the answers alone
   // (step_budget.h); 0: prompts are computed as fast as they can be.
   double prefill_slowdown = 0;
-  std::optional<uint64_t> random_seed;  // from which requests without a seed get theirs; unset: from the system
+  std::optional<uint64_t> random_seed;      // from which requests without a seed get theirs; unset: from the system
+  std::shared_ptr<DraftProposer> proposer;  // speculation (speculator.h); null: none. The engine thread's from then on
+  int draft_tokens_max = 8;                 // of one sequence in a step, with a proposer
+  int draft_rows = kDraftRows;              // of all sequences, with a proposer
 
   // What the model must be reserved with.
-  int logits_rows_max() const { return sequences_max + prompt_score_rows; }
+  int logits_rows_max() const { return sequences_max + prompt_score_rows + draft_rows_max(); }
+  int draft_rows_max() const { return proposer != nullptr ? draft_rows : 0; }
 };
 
 struct EngineRequest {

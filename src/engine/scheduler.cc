@@ -65,6 +65,21 @@ class Planner {
     }
   }
 
+  void draft() {
+    int rows_left = std::min(rows_, limits_.draft_rows);
+    for (size_t i = 0; i < running_.size(); ++i) {
+      const RunningView& view = running_[i];
+      if (granted_[i] != 1 || view.tokens - view.computed != 1) continue;
+      const int held = std::max(view.blocks, blocks_of(view.tokens));
+      const int spare = spare_blocks();
+      const int drafts = std::min({view.drafts, rows_left, (held + spare) * limits_.block_tokens - view.tokens});
+      const int taken = std::max(0, blocks_of(view.tokens + drafts) - held);
+      available_ -= {taken, limits_.windowed ? taken : 0};
+      granted_[i] += drafts;
+      rows_left -= drafts;
+    }
+  }
+
   StepPlan result() {
     StepPlan plan = std::move(plan_);
     for (size_t i = 0; i < running_.size(); ++i) {
@@ -86,6 +101,14 @@ class Planner {
   int chunk(int pending, bool scores_all) const {
     const int rows = std::min(pending, rows_);
     return scores_all ? std::min(rows, scored_rows_) : rows;
+  }
+
+  int blocks_of(int tokens) const { return (tokens + limits_.block_tokens - 1) / limits_.block_tokens; }
+
+  // Beyond the growth of everybody in the batch.
+  int spare_blocks() const {
+    const int blocks = available_.blocks - alive_ - static_cast<int>(admissions_.size());
+    return std::max(0, limits_.windowed ? std::min(blocks, available_.window_slots - growing_) : blocks);
   }
 
   // A decode row is charged to nobody: every sequence has one row of logits of its own.
@@ -145,7 +168,7 @@ class Planner {
 
   // What stops being available: new blocks, and idle ones that come into use.
   CacheRoom needed_by(const WaitingView& view, const Reuse& reuse) const {
-    const int blocks = (view.tokens + limits_.block_tokens - 1) / limits_.block_tokens;
+    const int blocks = blocks_of(view.tokens);
     return {blocks - reuse.full_blocks + reuse.idle_blocks, reuse.window_slots};
   }
 
@@ -212,6 +235,8 @@ StepPlan plan_step(std::span<const RunningView> running, std::span<const Waiting
   const bool short_of_cache = planner.preempted_any();
   planner.prefill();
   if (!short_of_cache) planner.admit(lookup);
+  // What pre-emption makes available is an estimate: the admitted may share blocks that the pre-empted held.
+  if (!planner.preempted_any()) planner.draft();
   return planner.result();
 }
 

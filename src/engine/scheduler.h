@@ -11,6 +11,8 @@
 //     better priority may pre-empt worse running sequences for place and cache. An admitted sequence gets all blocks
 //     its known tokens need and a promise of all window slots. One block of growth stays available for every running
 //     one, and a window slot for each that will need one more.
+//  5. What rows are then left, decoding sequences get for drafted tokens, best first, as far as their blocks are beyond
+//     that growth: a draft takes nothing from anybody, and pre-empts and delays nobody. None in a step that pre-empts.
 // Better means: lower priority value, then earlier arrival. Lists come best first.
 
 #include <functional>
@@ -29,6 +31,7 @@ struct RunningView {
   CacheRoom releasable;       // what its pre-emption would make available
   bool window_grows = false;  // its next block needs a further window slot
   bool scores_all = false;    // every row's logits are wanted
+  int drafts = 0;             // of a decoding sequence: further rows of use to it
 };
 
 struct WaitingView {
@@ -42,7 +45,9 @@ struct StepLimits {
   int scored_rows = 0;  // of sequences that want every row's logits
   int sequences = 0;    // running at once; ≤ rows
   int block_tokens = 0;
-  CacheRoom available;  // window slots: that nobody was promised
+  CacheRoom available;    // window slots: that nobody was promised
+  bool windowed = false;  // a new block may take a new window slot
+  int draft_rows = 0;     // of all sequences
 };
 
 struct StepPlan {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 namespace sluice::engine {
@@ -187,6 +188,81 @@ TEST(Scheduler, WithoutACopyLessMayBeOfUse) {
   EXPECT_THAT(plan_step(worse, waiting, limits(0), lookup).preempted, IsEmpty()) << "in vain";
 }
 
+RunningView drafting(RunningView view, int drafts) {
+  view.drafts = drafts;
+  return view;
+}
+StepLimits with_drafts(StepLimits bound, int draft_rows, bool windowed = false) {
+  bound.draft_rows = draft_rows;
+  bound.windowed = windowed;
+  return bound;
+}
+
+TEST(Scheduler, DraftsGetTheRowsThatAreLeft) {
+  const std::vector<RunningView> running = {drafting(decoding(6), 4), decoding(6), drafting(decoding(6), 4)};
+  EXPECT_THAT(plan_step(running, {}, with_drafts(limits(100), 16), nothing).grants,
+              ElementsAre(Granted(0, 5), Granted(1, 1), Granted(2, 5)));
+  EXPECT_THAT(plan_step(running, {}, with_drafts(limits(100, 8), 16), nothing).grants,
+              ElementsAre(Granted(0, 5), Granted(1, 1), Granted(2, 2)));
+  EXPECT_THAT(plan_step(running, {}, with_drafts(limits(100), 5), nothing).grants,
+              ElementsAre(Granted(0, 5), Granted(1, 1), Granted(2, 2)));
+  EXPECT_THAT(plan_step(running, {}, limits(100), nothing).grants,
+              ElementsAre(Granted(0, 1), Granted(1, 1), Granted(2, 1)));
+}
+
+TEST(Scheduler, PromptsComeBeforeDrafts) {
+  const std::vector<RunningView> running = {drafting(decoding(6), 4), prefilling(30, 17)};
+  EXPECT_THAT(plan_step(running, {}, with_drafts(limits(100), 16), nothing).grants,
+              ElementsAre(Granted(0, 3), Granted(1, 13)));
+  const std::vector<WaitingView> waiting = {{.tokens = 14}};
+  const StepPlan plan =
+      plan_step(std::vector<RunningView>{drafting(decoding(6), 4)}, waiting, with_drafts(limits(100), 16), nothing);
+  EXPECT_THAT(plan.grants, ElementsAre(Granted(0, 2)));
+  EXPECT_THAT(plan.admissions, ElementsAre(Admitted(0, 14)));
+}
+
+TEST(Scheduler, DraftsTakeOnlyBlocksBeyondEverybodysGrowth) {
+  // Two blocks each: room for two tokens more without a new one.
+  const std::vector<RunningView> running = {drafting(decoding(6), 8), drafting(decoding(6), 8)};
+  const auto grants = [&](int blocks) { return plan_step(running, {}, with_drafts(limits(blocks, 40), 40), nothing); };
+  EXPECT_THAT(grants(0).grants, ElementsAre(Granted(0, 3), Granted(1, 3)));
+  EXPECT_THAT(grants(2).grants, ElementsAre(Granted(0, 3), Granted(1, 3)));
+  EXPECT_THAT(grants(3).grants, ElementsAre(Granted(0, 7), Granted(1, 3)));
+  EXPECT_THAT(grants(5).grants, ElementsAre(Granted(0, 9), Granted(1, 7)));
+  EXPECT_THAT(grants(0).preempted, IsEmpty());
+  // None in a step that puts somebody back.
+  const std::vector<RunningView> tight = {drafting(decoding(6), 8), decoding(9)};
+  const StepPlan plan = plan_step(tight, {}, with_drafts(limits(0), 16), nothing);
+  EXPECT_THAT(plan.preempted, ElementsAre(1));
+  EXPECT_THAT(plan.grants, ElementsAre(Granted(0, 1)));
+}
+
+TEST(Scheduler, NoDraftsBesideAnAdmissionThatPreempts) {
+  const std::vector<RunningView> running = {drafting(decoding(6), 8), decoding(6, 2)};
+  StepLimits bound = with_drafts(limits(100), 16);
+  EXPECT_THAT(plan_step(running, {}, bound, nothing).grants, ElementsAre(Granted(0, 9), Granted(1, 1)));
+  bound.sequences = 2;
+  const StepPlan plan = plan_step(running, std::vector<WaitingView>{{.priority = 0, .tokens = 2}}, bound, nothing);
+  EXPECT_THAT(plan.preempted, ElementsAre(1));
+  EXPECT_THAT(plan.grants, ElementsAre(Granted(0, 1)));
+}
+
+TEST(Scheduler, DraftsTakeOnlyWindowSlotsBeyondEverybodysGrowth) {
+  const std::vector<RunningView> running = {drafting(windowed(decoding(6), 2, true), 8)};
+  EXPECT_THAT(plan_step(running, {}, with_drafts(window_limits(1), 16, true), nothing).grants,
+              ElementsAre(Granted(0, 3)));
+  EXPECT_THAT(plan_step(running, {}, with_drafts(window_limits(2), 16, true), nothing).grants,
+              ElementsAre(Granted(0, 7)));
+}
+
+bool same_but_for_drafts(const StepPlan& plan, const StepPlan& plain) {
+  return plan.preempted == plain.preempted &&
+         std::ranges::equal(plan.grants, plain.grants,
+                            [](const auto& a, const auto& b) { return a.running == b.running && a.rows >= b.rows; }) &&
+         std::ranges::equal(plan.admissions, plain.admissions,
+                            [](const auto& a, const auto& b) { return a.waiting == b.waiting && a.rows == b.rows; });
+}
+
 // For any numbers: no limit is passed, no block is promised twice, and the best sequence always advances.
 TEST(Scheduler, PlansAreAlwaysPossible) {
   for (uint64_t seed = 0; seed < 20000; ++seed) {
@@ -195,12 +271,14 @@ TEST(Scheduler, PlansAreAlwaysPossible) {
     StepLimits bound = limits(draw(0, 12), draw(4, 20));
     const bool windows = draw(0, 1) == 0;
     if (windows) bound.available.window_slots = draw(-2, 12);
+    bound = with_drafts(bound, draw(0, 8), windows);
     std::vector<RunningView> running;
     for (int i = draw(0, 4); i > 0; --i) {
       const int tokens = draw(2, 30);
       running.push_back(draw(0, 1) == 0 ? decoding(tokens, draw(0, 2))
                                         : prefilling(tokens, draw(0, tokens - 1), draw(0, 2)));
       running.back().scores_all = draw(0, 4) == 0;
+      running.back().drafts = draw(0, 1) * draw(0, 6);
       int& releasable = running.back().releasable.blocks;
       releasable -= draw(0, 1) * draw(0, releasable);
       if (windows) running.back() = windowed(running.back(), draw(0, 5), draw(0, 1) == 0);
@@ -219,12 +297,17 @@ TEST(Scheduler, PlansAreAlwaysPossible) {
                        draw(0, 1) == 1, windows ? draw(0, 6) : 0, windows && draw(0, 1) == 0});
     }
 
-    const StepPlan plan = plan_step(running, waiting, bound, [&](int i, bool copy) {
+    const auto lookup = [&](int i, bool copy) {
       Reuse& found = reuse[static_cast<size_t>(i)];
       if (!copy) found.partial_idle = false, found.partial_tokens = 0;
       return found;
-    });
-    int rows = 0, scored = 0;
+    };
+    const std::vector<Reuse> untouched = reuse;
+    const StepPlan plain = plan_step(running, waiting, with_drafts(bound, 0, windows), lookup);
+    reuse = untouched;
+    const StepPlan plan = plan_step(running, waiting, bound, lookup);
+    ASSERT_TRUE(same_but_for_drafts(plan, plain)) << "seed " << seed;
+    int rows = 0, scored = 0, drafted = 0;
     CacheRoom available = bound.available;
     std::vector<bool> gone(running.size());
     size_t alive = running.size();
@@ -239,10 +322,15 @@ TEST(Scheduler, PlansAreAlwaysPossible) {
       const RunningView& view = running[static_cast<size_t>(i)];
       ASSERT_FALSE(gone[static_cast<size_t>(i)]);
       ASSERT_GE(granted, 1);
-      ASSERT_LE(granted, view.tokens - view.computed);
+      const int pending = view.tokens - view.computed, drafts = std::max(0, granted - pending);
+      ASSERT_LE(drafts, pending == 1 ? view.drafts : 0);
+      drafted += drafts;
+      const int blocks = (view.tokens + 3) / 4;
+      const int draft_blocks = (view.tokens + drafts + 3) / 4 - std::max(blocks, view.blocks);
+      if (draft_blocks > 0) available -= {draft_blocks, windows ? draft_blocks : 0};
       rows += granted;
       if (view.scores_all && view.tokens - view.computed > 1) scored += granted;
-      if (view.computed + granted > view.blocks * 4) available -= {1, view.window_grows ? 1 : 0};
+      if (view.computed + granted - drafts > view.blocks * 4) available -= {1, view.window_grows ? 1 : 0};
     }
     int places = static_cast<int>(running.size() - plan.preempted.size());
     for (size_t k = 0; k < plan.admissions.size(); ++k) {
@@ -257,6 +345,7 @@ TEST(Scheduler, PlansAreAlwaysPossible) {
     }
     ASSERT_LE(rows, bound.rows) << "seed " << seed;
     ASSERT_LE(scored, bound.scored_rows);
+    ASSERT_LE(drafted, bound.draft_rows);
     ASSERT_GE(available.blocks, 0);
     ASSERT_GE(available.window_slots, 0);
     ASSERT_LE(places, bound.sequences);

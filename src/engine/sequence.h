@@ -11,8 +11,10 @@
 
 #include "engine/answer.h"
 #include "engine/cache_blocks.h"
+#include "engine/draft_proposer.h"
 #include "engine/request.h"
 #include "engine/sampler.h"
+#include "engine/speculation_policy.h"
 #include "model/language_model.h"
 
 namespace sluice::engine {
@@ -48,10 +50,15 @@ struct Sequence {
   std::optional<int64_t> first_token_us;
   int64_t last_token_us = 0;
 
+  std::vector<TokenId> drafts;              // that the coming step checks
+  std::unique_ptr<DraftState> draft_state;  // while it runs, when there is speculation
+  Acceptance acceptance{16};
+
   std::vector<double> pooled;  // [hidden_size], of an embedding: the sum of the rows read
 
   int length() const { return static_cast<int>(tokens.size()); }
   int pending() const { return length() - table.computed; }
+  Draw next_draw() const;
   // The last token is always computed, for its output.
   int reuse_limit() const { return reads_rows ? std::min(rows_read, length() - 1) : length() - 1; }
 };
@@ -82,6 +89,10 @@ struct Request {
   bool ended = false;  // its last event has been sent
   api::Usage usage;
 };
+
+inline Draw Sequence::next_draw() const {
+  return {request->seed, static_cast<uint64_t>(answer->generated()), static_cast<uint64_t>(number)};
+}
 
 // The order in which sequences are served.
 struct ServedBefore {

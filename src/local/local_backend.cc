@@ -11,7 +11,9 @@
 #include "checkpoint/mapping_guard.h"
 #include "context/prompt_builder.h"
 #include "engine/engine.h"
+#include "engine/ngram_proposer.h"
 #include "kernels/ops.h"
+#include "local/draft_model.h"
 #include "local/model_text.h"
 #include "local/tuner.h"
 
@@ -118,26 +120,35 @@ class EngineBackend final : public LocalBackend {
     const TuningRecord record = tuning_record(options, description, load);
     std::optional<Tuning> tuning;
     if (options.tuning == TuningMode::kOn || options.tuning == TuningMode::kRemembered) tuning = record.read();
+    model::MemoryRequest asked = options.memory;
+    std::optional<DraftModel> draft;
+    if (options.speculation.kind == SpeculationOptions::Kind::kModel) {
+      asked.sequences_max = with_batch_limits(asked, tuning).sequences_max;  // for which the drafting model is made
+      SLUICE_TRY(draft, DraftModel::open(options.speculation.draft_model, options.load, *ops_, asked.sequences_max));
+      asked.draft = draft->demand();
+    }
+    const int draft_rows = options.speculation.kind != SpeculationOptions::Kind::kOff ? engine::kDraftRows : 0;
     const auto plan = [&](const model::MemoryRequest& request) -> Result<void> {
       memory_ = request;
-      memory_.logits_rows_max = memory_.sequences_max + kPromptScoreRows;
+      memory_.logits_rows_max = memory_.sequences_max + kPromptScoreRows + draft_rows;
       SLUICE_TRY(plan_, model::plan_memory(*files, description, load, memory_));
       return {};
     };
     // What was tuned on a freer machine may not fit today; the usual limits may.
-    if (!tuning || !plan(with_batch_limits(options.memory, tuning)).ok())
-      SLUICE_RETURN_IF_ERROR(plan(with_batch_limits(options.memory, {})));
+    if (!tuning || !plan(with_batch_limits(asked, tuning)).ok())
+      SLUICE_RETURN_IF_ERROR(plan(with_batch_limits(asked, {})));
     pool_.emplace(options.threads);
     if (report.on_plan) report.on_plan(description, plan_);
     SLUICE_TRY(text_,
                load_model_text(*files, {options.chat_template_path, options.tool_parser, options.reasoning_parser}));
+    if (draft) SLUICE_RETURN_IF_ERROR(draft->check_vocabulary(*text_.tokenizer, options.model_path));
     SLUICE_TRY(std::unique_ptr<model::Decoder> decoder,
                model::load_decoder(files, description, load, *ops_, *pool_, report.on_progress));
     if (!tuning && wants_measuring(options, record, description)) {
       SLUICE_TRY(tuning, measure(*decoder, options, report));
       // On a machine too busy to measure a single chunk the next start tries again.
       if (tuning->chunk_tokens > 0) record.write(*tuning);
-      model::MemoryRequest request = options.memory;
+      model::MemoryRequest request = asked;
       request.limit = plan_.limit;  // the weights are in memory by now
       const model::MemoryPlan usual = plan_;
       const model::MemoryRequest usual_memory = memory_;
@@ -167,7 +178,13 @@ class EngineBackend final : public LocalBackend {
                                    .sampling_defaults = text_.sampling,
                                    .model_name = cards_.front().id,
                                    .pool = &*pool_,
-                                   .prefill_slowdown = options.prefill_slowdown};
+                                   .prefill_slowdown = options.prefill_slowdown,
+                                   .draft_tokens_max = options.speculation.draft_tokens_max};
+    if (draft) {
+      SLUICE_TRY(settings.proposer, draft->load(plan_.draft_blocks, description.spec.vocab_size, *ops_, *pool_));
+    } else if (options.speculation.kind == SpeculationOptions::Kind::kNgram) {
+      settings.proposer = std::make_shared<engine::NgramProposer>();
+    }
     SLUICE_TRY(engine_,
                engine::Engine::create(std::move(decoder), *text_.tokenizer, std::move(settings), metrics, clock_));
     return {};

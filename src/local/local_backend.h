@@ -24,6 +24,13 @@ enum class TuningMode {
   kAgain,       // measures, whatever is remembered
 };
 
+struct SpeculationOptions {
+  enum class Kind { kOff, kNgram, kModel };
+  Kind kind = Kind::kOff;
+  std::string draft_model;   // a model's path, for kModel
+  int draft_tokens_max = 8;  // of one sequence in a step
+};
+
 struct LocalOptions {
   std::string model_path;                 // see checkpoint::open_model
   std::vector<std::string> served_names;  // empty: the model's own name
@@ -38,6 +45,7 @@ struct LocalOptions {
   bool prefix_index = true;
   double prefill_slowdown = 0;  // engine/request.h
   TuningMode tuning = TuningMode::kOff;
+  SpeculationOptions speculation;
 };
 
 // A request for memory with what it left open as tuned, else as usual.

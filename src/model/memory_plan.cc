@@ -66,17 +66,18 @@ std::string cache_advice(const CacheDemand& demand, int context) {
 }
 
 Error cannot_fit(const MemoryPlan& plan, const CacheDemand& demand) {
-  const size_t fixed = plan.weights_mapped + plan.weights_converted + plan.activations + plan.program;
+  const size_t fixed =
+      plan.weights_mapped + plan.weights_converted + plan.activations + plan.program + plan.draft_model;
   const size_t needed = demand.least_bytes(plan.context);
-  return {
-      ErrorCode::kResourceExhausted,
-      cat("the model does not fit: weights ", format_bytes(plan.weights_mapped + plan.weights_converted),
-          ", activations ", format_bytes(plan.activations), ", program ", format_bytes(plan.program), ", and at least ",
-          format_bytes(needed), " of cache for ", plan.context, " tokens make ", format_bytes(fixed + needed),
-          ", but the limit is ", format_bytes(plan.limit), "; use --quantize int8 or int4 to shrink the weights, ",
-          cache_advice(demand, plan.context), " to shrink the cache, or raise --memory"),
-      "memory",
-      {}};
+  return {ErrorCode::kResourceExhausted,
+          cat("the model does not fit: weights ", format_bytes(plan.weights_mapped + plan.weights_converted),
+              ", activations ", format_bytes(plan.activations), ", program ", format_bytes(plan.program),
+              plan.draft_model > 0 ? cat(", drafting model ", format_bytes(plan.draft_model)) : "", ", and at least ",
+              format_bytes(needed), " of cache for ", plan.context, " tokens make ", format_bytes(fixed + needed),
+              ", but the limit is ", format_bytes(plan.limit), "; use --quantize int8 or int4 to shrink the weights, ",
+              cache_advice(demand, plan.context), " to shrink the cache, or raise --memory"),
+          "memory",
+          {}};
 }
 
 // The two parts of the cache, in tokens.
@@ -113,6 +114,13 @@ size_t available_memory() {
 
 namespace {
 
+// The drafting model's cache holds as many tokens as the other's, but no more than one batch can have.
+void add_draft_cache(MemoryPlan& plan, const DraftDemand& draft, int block_tokens) {
+  const int64_t tokens = std::min(plan.kv_tokens, int64_t{plan.sequences_max} * plan.context);
+  plan.draft_blocks = static_cast<int>(std::max<int64_t>(1, tokens / block_tokens));
+  plan.draft_model += static_cast<size_t>(plan.draft_blocks) * draft.block;
+}
+
 void fill_in(MemoryPlan& plan, const CacheLayout& layout, const CachePlan& cache) {
   const auto tokens = static_cast<size_t>(layout.block_tokens);
   plan.kv_per_token = layout.block_bytes / tokens;
@@ -126,10 +134,19 @@ void fill_in(MemoryPlan& plan, const CacheLayout& layout, const CachePlan& cache
   plan.kv_tokens = layout.block_bytes > 0 ? int64_t{cache.blocks} * layout.block_tokens : plan.window_kv_tokens;
   plan.context = cache.context;
   plan.sequences_at_context = cache.sequences_at_context;
-  plan.left = plan.limit > plan.total() ? plan.limit - plan.total() : 0;
 }
 
 }  // namespace
+
+DraftDemand draft_demand(const checkpoint::ModelFiles& files, const ModelDescription& description,
+                         const LoadOptions& options, int step_rows_max, int logits_rows_max) {
+  const WeightBytes weights = weight_bytes(files, description, options.weights);
+  const CacheLayout layout =
+      cache_layout(description.spec, resolve_kv_dtype(description, options), options.block_tokens);
+  return {
+      .fixed = weights.mapped + weights.converted + activation_bytes(description.spec, step_rows_max, logits_rows_max),
+      .block = layout.block_bytes + layout.window_block_bytes};
+}
 
 Result<MemoryPlan> plan_memory(const checkpoint::ModelFiles& files, const ModelDescription& description,
                                const LoadOptions& options, const MemoryRequest& request) {
@@ -148,21 +165,29 @@ Result<MemoryPlan> plan_memory(const checkpoint::ModelFiles& files, const ModelD
   plan.program = kProgramBytes + tokenizer_bytes(spec);
   plan.sequences_max = request.sequences_max;
 
+  plan.draft_model = request.draft ? request.draft->fixed : 0;
+
   const size_t fixed = plan.total();
-  const size_t left = plan.limit > fixed ? plan.limit - fixed : 0;
-  const CacheDemand demand = {
-      .layout = cache_layout(spec, resolve_kv_dtype(description, options), options.block_tokens),
-      .share = static_cast<size_t>(static_cast<double>(left) * request.graph_memory_ratio),
-      .most = left,
-      .context = request.context,
-      .context_min = std::min(spec.context_max, kContextMin),
-      .context_max = spec.context_max,
-      .sequences_max = request.sequences_max,
-      .step_rows_max = request.step_rows_max};
+  const CacheLayout layout = cache_layout(spec, resolve_kv_dtype(description, options), options.block_tokens);
+  size_t left = plan.limit > fixed ? plan.limit - fixed : 0;
+  if (request.draft) {  // both caches hold the same tokens
+    const auto own = static_cast<double>(layout.block_bytes + layout.window_block_bytes);
+    left = static_cast<size_t>(static_cast<double>(left) * own / (own + static_cast<double>(request.draft->block)));
+  }
+  const CacheDemand demand = {.layout = layout,
+                              .share = static_cast<size_t>(static_cast<double>(left) * request.graph_memory_ratio),
+                              .most = left,
+                              .context = request.context,
+                              .context_min = std::min(spec.context_max, kContextMin),
+                              .context_max = spec.context_max,
+                              .sequences_max = request.sequences_max,
+                              .step_rows_max = request.step_rows_max};
   plan.context = request.context > 0 ? request.context : demand.context_min;
   const std::optional<CachePlan> cache = plan_cache(demand);
   if (!cache) return cannot_fit(plan, demand);
   fill_in(plan, demand.layout, *cache);
+  if (request.draft) add_draft_cache(plan, *request.draft, demand.layout.block_tokens);
+  plan.left = plan.limit > plan.total() ? plan.limit - plan.total() : 0;
   return plan;
 }
 
@@ -177,9 +202,12 @@ std::string format_plan(const MemoryPlan& plan) {
       line("weights", plan.weights_mapped + plan.weights_converted,
            cat(format_bytes(plan.weights_mapped), " mapped, ", format_bytes(plan.weights_converted), " converted")),
       line("kv cache", plan.kv_cache, cache_note(plan)), line("activations", plan.activations, ""),
-      line("program", plan.program, ""), line("left", plan.left, cat("of ", format_bytes(plan.limit))), "  context ",
-      plan.context, " tokens; ", plan.sequences_at_context, " sequences of full length fit, at most ",
-      plan.sequences_max, " run at once\n");
+      line("program", plan.program, ""),
+      plan.draft_model > 0
+          ? line("draft model", plan.draft_model, cat("its cache of ", plan.draft_blocks, " blocks included"))
+          : "",
+      line("left", plan.left, cat("of ", format_bytes(plan.limit))), "  context ", plan.context, " tokens; ",
+      plan.sequences_at_context, " sequences of full length fit, at most ", plan.sequences_max, " run at once\n");
 }
 
 Json plan_to_json(const MemoryPlan& plan) {
@@ -188,6 +216,7 @@ Json plan_to_json(const MemoryPlan& plan) {
           {"weights_converted_bytes", plan.weights_converted},
           {"activation_bytes", plan.activations},
           {"program_bytes", plan.program},
+          {"draft_model_bytes", plan.draft_model},
           {"kv_cache_bytes", plan.kv_cache},
           {"kv_bytes_per_token", plan.kv_per_token},
           {"kv_tokens", plan.kv_tokens},

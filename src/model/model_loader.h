@@ -34,13 +34,22 @@ Result<std::unique_ptr<Decoder>> load_decoder(std::shared_ptr<const checkpoint::
                                               const kernels::Ops& ops, ThreadPool& pool,
                                               const std::function<void(size_t done, size_t total)>& progress = {});
 
+// What a second model takes that drafts for the first (engine/model_proposer.h).
+struct DraftDemand {
+  size_t fixed = 0;  // weights and activations
+  size_t block = 0;  // of its cache
+};
+DraftDemand draft_demand(const checkpoint::ModelFiles& files, const ModelDescription& description,
+                         const LoadOptions& options, int step_rows_max, int logits_rows_max);
+
 // Where the memory of a served model will go. Bytes throughout.
 struct MemoryPlan {
   size_t limit = 0;              // what we may use: --memory, else what the machine has free
   size_t weights_mapped = 0;     // stays in the page cache, shared between processes
   size_t weights_converted = 0;  // copies in another type
   size_t activations = 0;
-  size_t program = 0;  // code, tokenizer, buffers of connections
+  size_t program = 0;      // code, tokenizer, buffers of connections
+  size_t draft_model = 0;  // weights, activations and cache of a drafting model
   size_t kv_cache = 0;
   size_t kv_per_token = 0;         // in layers that see everything
   int64_t kv_tokens = 0;           // the cache holds this many
@@ -49,12 +58,13 @@ struct MemoryPlan {
   int window_tokens = 0;
   int blocks = 0;
   int window_slots = 0;
+  int draft_blocks = 0;
   int context = 0;                   // tokens one sequence may have
   int sequences_max = 0;             // in one batch
   int64_t sequences_at_context = 0;  // that fit when every one is full
   size_t left = 0;                   // limit − all of the above
 
-  size_t total() const { return weights_mapped + weights_converted + activations + program + kv_cache; }
+  size_t total() const { return weights_mapped + weights_converted + activations + program + draft_model + kv_cache; }
 };
 
 struct MemoryRequest {
@@ -65,6 +75,7 @@ struct MemoryRequest {
   int sequences_max = 64;  // LocalBackend takes 0 here and below for: as tuned, or as usual
   int step_rows_max = 512;
   int logits_rows_max = 64;
+  std::optional<DraftDemand> draft = {};
 };
 
 // kResourceExhausted with advice (what is missing and which flags would help) when it cannot fit.

@@ -27,6 +27,7 @@ struct Step {
   bool batches = false;
   bool remembers = false;
   bool tuned = false;
+  bool speculates = false;
 
   std::vector<std::string> flags() const {
     std::vector<std::string> flags;
@@ -38,6 +39,7 @@ struct Step {
     if (!batches) flags.emplace_back("--max-concurrency=1");
     if (!remembers) flags.emplace_back("--no-prefix-cache");
     if (!tuned) flags.emplace_back("--auto-tuning=off");
+    flags.emplace_back(speculates ? "--speculate=ngram" : "--speculate=off");
     return flags;
   }
 };
@@ -58,12 +60,14 @@ std::vector<Step> ladder(const model::ModelDescription& description) {
   });
   add("+ continuous batching", [](Step& step) { step.batches = true; });
   add("+ prefix cache", [](Step& step) { step.remembers = true; });
+  add("+ speculation (n-grams)", [](Step& step) { step.speculates = true; });
   if (!local::too_small_to_tune(description.spec)) add("+ auto-tuning", [](Step& step) { step.tuned = true; });
   return steps;
 }
 
 // The least seconds for the load: every new prompt token through the arithmetic unit, and for every decode step the
-// weights through memory or its rows through the arithmetic unit, whichever takes longer. Attention is left out.
+// weights through memory or its rows through the arithmetic unit, whichever takes longer. Attention is left out, and
+// so is speculation, which may pass this floor: it has fewer steps than tokens.
 struct Floor {
   double prompt_s, decode_s;
   bool reads;  // decoding is bound by memory
