@@ -87,8 +87,18 @@ class Assembly {
     const WeightEntry* index = take(ending);
     if (index == nullptr) return {};
     SLUICE_RETURN_IF_ERROR(check(*index, DType::kI32, {matrix_.columns()}));
-    matrix_.group_index = *index;
+    if (!lies_in_order(*index)) matrix_.group_index = *index;
     return {};
+  }
+
+  // Without act-order the index says what is so anyway; kernels can compute with such codes as they are.
+  bool lies_in_order(const WeightEntry& index) const {
+    for (int64_t column = 0; column < matrix_.columns(); ++column) {
+      int32_t group = 0;
+      std::memcpy(&group, index.data + static_cast<size_t>(column) * sizeof group, sizeof group);
+      if (group != column / matrix_.group_columns) return false;
+    }
+    return true;
   }
 
   // AWQ: qweight i32 [C, R/8], qzeros i32 [groups, R/8], scales [groups, R].

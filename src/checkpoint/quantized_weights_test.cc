@@ -150,6 +150,12 @@ TEST(QuantizedWeights, PartsBecomeOneEntryAndActivationScalesAreDropped) {
   EXPECT_EQ(entry->stored_type, "GPTQ int4");
   EXPECT_EQ(entry->bytes, 8u * 32 * 4 + 2 * 4 * 4 + 2 * 32 * 2 + 64 * 4);
   EXPECT_FALSE(got->tensor("a.weight").ok());
+  EXPECT_TRUE(entry->quantized->group_index);  // all columns in group 0
+  std::vector<int32_t> order(64);
+  for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int32_t>(i / 32);
+  tensors[3].bytes = test_files::bytes_of(order);
+  std::string in_order;
+  EXPECT_FALSE(gather(tensors, kGptq, in_order)->find("a.weight")->quantized->group_index);
   EXPECT_TRUE(is_zero_bias(*got, *got->find("a.bias")));
   EXPECT_FALSE(is_zero_bias(*got, *got->find("norm.weight")));
 }
