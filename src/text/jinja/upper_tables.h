@@ -1,5 +1,6 @@
 #pragma once
-// Upper, title and folded case; the tables are written by tools/goldens/templates_upper_tables.py. All are sorted by character.
+// Upper, title and folded case; the tables are written by tools/goldens/templates_upper_tables.py. All are sorted by
+// character.
 
 #include <cstddef>
 #include <cstdint>
