@@ -2,7 +2,8 @@
 """Compares `sluice tokenize` with Hugging Face tokenizers (tokenizer.json) and SentencePiece (tokenizer.model) on
 strings of many scripts: the first rows of the table in docs/text.md.
 
-Needs tokenizers and sentencepiece. usage: tools/compare_tokenizers.py SLUICE SHARED_DATA [FILE ...]
+Needs tokenizers and sentencepiece. usage: tools/compare_tokenizers.py SLUICE SHARED_DATA [--random N] [FILE ...]
+--random takes N random strings instead, of all code points.
 """
 import glob
 import json
@@ -49,6 +50,17 @@ def strings(shared):
     return out
 
 
+def random_strings(count):
+    rng = random.Random(count)
+    ranges = [(0, 0x7F), (0x80, 0x24F), (0x250, 0x1FFF), (0x2000, 0x2FFF), (0x3000, 0x9FFF), (0xA000, 0xD7FF), (0xE000, 0xFFFF),
+              (0x10000, 0x1FFFF), (0x20000, 0x10FFFF)]
+
+    def character():
+        return chr(rng.randint(*rng.choice(ranges))) if rng.random() < .6 else rng.choice(rng.choice(POOLS))
+    return ["".join(rng.choice(ADDED) if rng.random() < .01 else character() * rng.choice([1, 1, 1, 2, 3])
+                    for _ in range(rng.randint(0, 60))) for _ in range(count)]
+
+
 def ours(sluice, path, values, *options):
     done = subprocess.run([sluice, "tokenize", path, *options], input=json.dumps(values), capture_output=True, text=True)
     if done.returncode != 0:
@@ -58,9 +70,11 @@ def ours(sluice, path, values, *options):
 
 def main():
     sluice, shared = sys.argv[1:3]
-    texts, failed = strings(shared), 0
-    for name in sys.argv[3:] or FILES:
-        path, rows = shared + "/" + name, []
+    files, failed = sys.argv[3:], 0
+    texts = random_strings(int(files[1])) if files[:1] == ["--random"] else strings(shared)
+    files = files[2:] if files[:1] == ["--random"] else files
+    for name in files or FILES:
+        path, rows = name if name.startswith("/") else shared + "/" + name, []
         if path.endswith(".model"):
             # Control pieces written out are text to SentencePiece alone, and a NUL ends a string there.
             model, plain = sentencepiece.SentencePieceProcessor(model_file=path), [t for t in texts if "<" not in t and "\0" not in t]

@@ -53,6 +53,14 @@ def bert(**on):
     return normalizers.BertNormalizer(**{**options, **on})
 
 
+def reordered(code_point):
+    """Whether the library knows the mark's combining class: it stands behind one of a lower class afterwards."""
+    overlay, cedilla = "\u0334", "\u0327"
+    mark = chr(code_point)
+    text = "a" + (mark + overlay if unicodedata.combining(mark) > 1 else cedilla + mark)
+    return normalizers.NFD().normalize_str(text) != text
+
+
 def properties():
     word = onig(r"\w")
     space = onig(r"\s")
@@ -144,7 +152,7 @@ def main():
             compatible[c] = [ord(x) for x in k]
     out.append(mapping("kCanonical", canonical))
     out.append(mapping("kCompatible", compatible))
-    classes = {c: [unicodedata.combining(chr(c))] for c in CODE_POINTS if unicodedata.combining(chr(c))}
+    classes = {c: [unicodedata.combining(chr(c))] for c in CODE_POINTS if unicodedata.combining(chr(c)) and reordered(c)}
     out.append(numbers("kCombiningKeys", "uint32_t", sorted(classes)))
     out.append(numbers("kCombiningClasses", "uint8_t", [classes[c][0] for c in sorted(classes)]))
     out.append(f"\nconst size_t kCombiningCount = {len(classes)};")

@@ -55,6 +55,24 @@ Result<Json> read_optional_config(const std::string& path) {
   return parse_config(text, path);
 }
 
+// tokenizer_config.json with the names of special tokens that older files keep in special_tokens_map.json, which counts
+// where there is no added_tokens_decoder, and those that newer ones keep in extra_special_tokens. As transformers'
+// PreTrainedTokenizerBase does it.
+Result<Json> read_tokenizer_config(const std::string& directory) {
+  SLUICE_TRY(Json config, read_optional_config(in(directory, "tokenizer_config.json")));
+  SLUICE_TRY(const Json map, read_optional_config(in(directory, "special_tokens_map.json")));
+  if (map.is_object() && json_find(config, "added_tokens_decoder") == nullptr) {
+    for (const auto& [key, value] : map.items()) config[key] = value;
+  }
+  if (const Json* extra = json_find(config, "extra_special_tokens"); extra != nullptr && extra->is_object()) {
+    const Json more = *extra;
+    for (const auto& [key, value] : more.items()) {
+      if (!config.contains(key)) config[key] = value;
+    }
+  }
+  return config;
+}
+
 // chat_template.jinja wins over chat_template.json, which wins over tokenizer_config.json.
 Result<std::vector<NamedTemplate>> read_templates(const std::string& directory, const Json& tokenizer_config) {
   std::vector<NamedTemplate> templates;
@@ -179,7 +197,7 @@ Result<ModelFiles> open_huggingface_model(const std::string& directory) {
   }
   SLUICE_TRY(model.config, read_optional_config(config_path));
   SLUICE_TRY(model.generation_config, read_optional_config(in(directory, "generation_config.json")));
-  SLUICE_TRY(model.tokenizer_config, read_optional_config(in(directory, "tokenizer_config.json")));
+  SLUICE_TRY(model.tokenizer_config, read_tokenizer_config(directory));
   SLUICE_TRY(model.templates, read_templates(directory, model.tokenizer_config));
   SLUICE_TRY(model.weights, open_safetensors_directory(directory));
   SLUICE_RETURN_IF_ERROR(put_quantized_together(directory, model));

@@ -62,6 +62,24 @@ TEST(ModelFiles, OpensAHuggingFaceDirectory) {
   EXPECT_THAT(error_of(folder), HasSubstr("generation_config.json: expected a JSON object"));
 }
 
+TEST(ModelFiles, NamesOfSpecialTokensComeFromEveryPlace) {
+  const test_files::TemporaryDirectory folder;
+  write_weights(folder.file("model.safetensors"));
+  test_files::write_text(folder.file("config.json"), "{}");
+  write_text(folder.file("special_tokens_map.json"), R"({"bos_token": "<s>", "eos_token": {"content": "</s>"}})");
+  EXPECT_EQ(open_model(folder.path())->tokenizer_config["bos_token"], "<s>");
+  test_files::write_text(folder.file("tokenizer_config.json"),
+                         R"({"bos_token": "<b>", "extra_special_tokens": {"image_token": "<i>"}})");
+  auto config = open_model(folder.path())->tokenizer_config;
+  EXPECT_EQ(config["bos_token"], "<s>");
+  EXPECT_EQ(config["eos_token"]["content"], "</s>");
+  EXPECT_EQ(config["image_token"], "<i>");
+  test_files::write_text(folder.file("tokenizer_config.json"), R"({"bos_token": "<b>", "added_tokens_decoder": {}})");
+  config = open_model(folder.path())->tokenizer_config;
+  EXPECT_EQ(config["bos_token"], "<b>");
+  EXPECT_FALSE(config.contains("eos_token"));
+}
+
 TEST(ModelFiles, NamesAModelOfTheHubCache) {
   TemporaryDirectory dir;
   const std::string folder = dir.file("models--zai-org--AutoGLM-Phone-9B/snapshots/0123abcd");

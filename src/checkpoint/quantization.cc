@@ -318,15 +318,46 @@ class Parser {
       SLUICE_RETURN_IF_ERROR(refuse_unknown(group, kGroupKnown, where));
       SLUICE_RETURN_IF_ERROR(expect(group, "format", kFormats, "dense"));
       const Json* weights = json_find(group, "weights");
-      if (weights == nullptr || says_nothing(*weights)) continue;  // activations alone
+      if (weights == nullptr || says_nothing(*weights)) {
+        SLUICE_RETURN_IF_ERROR(add_targets(group, where, -1, out.targets));
+        continue;
+      }
       if (!weights->is_object()) return wrong(cat(where, ": 'weights' must be an object"));
       SLUICE_TRY(const WeightScheme scheme, weight_scheme(*weights, where));
+      SLUICE_RETURN_IF_ERROR(add_targets(group, where, static_cast<int>(out.schemes.size()), out.targets));
       out.schemes.push_back(scheme);
       described.push_back(cat(scheme.is_float ? "fp" : "int", scheme.bits, ", ", describe_groups(scheme)));
     }
     if (out.schemes.empty()) return wrong("no config group quantises weights");
+    SLUICE_TRY(const std::vector<std::string> ignored, names(settings_, "ignore", "quantization_config"));
+    for (const std::string& each : ignored) SLUICE_RETURN_IF_ERROR(in_file(out.targets.ignore(each)));
     out.summary = cat("compressed-tensors, ", join(described, "; "));
     return out;
+  }
+
+  Result<void> in_file(Result<void> done) const {
+    if (done.ok()) return done;
+    return Error{done.error().code, cat(path_, ": ", done.error().message), {}, {}};
+  }
+
+  // A list of texts; null and absent are empty.
+  Result<std::vector<std::string>> names(const Json& object, std::string_view key, std::string_view where) const {
+    std::vector<std::string> all;
+    const Json* list = json_find(object, key);
+    if (list == nullptr || list->is_null()) return all;
+    if (!list->is_array()) return wrong(cat(where, ": '", key, "' must be a list of names"));
+    for (const Json& each : *list) {
+      if (!each.is_string()) return wrong(cat(where, ": '", key, "' must be a list of names"));
+      all.push_back(each.get<std::string>());
+    }
+    return all;
+  }
+
+  Result<void> add_targets(const Json& group, std::string_view where, int scheme, ModuleTargets& targets) const {
+    SLUICE_TRY(const std::vector<std::string> all, names(group, "targets", where));
+    if (all.empty()) return wrong(cat(where, " has no 'targets'"));
+    for (const std::string& each : all) SLUICE_RETURN_IF_ERROR(in_file(targets.add(each, scheme)));
+    return {};
   }
 
   Result<WeightScheme> weight_scheme(const Json& weights, const std::string& where) const {

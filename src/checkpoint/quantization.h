@@ -11,6 +11,7 @@
 
 #include "base/json_fwd.h"
 #include "base/result.h"
+#include "checkpoint/module_targets.h"
 
 namespace sluice::checkpoint {
 
@@ -31,11 +32,12 @@ struct WeightScheme {
 
 struct Quantization {
   QuantizationMethod method = QuantizationMethod::kAwq;
-  std::vector<WeightScheme> schemes;  // at least one; a tensor must fit one of them
-  bool has_zero_points = true;        // AWQ: zero_point
-  bool zero_points_lack_one = true;   // GPTQ: the first format stores zero − 1
-  bool per_module = false;            // GPTQ: "dynamic" gives modules bits and group sizes of their own
-  std::string summary;                // for people: "gptq, 4 bits, groups of 128, act-order"
+  std::vector<WeightScheme> schemes;  // at least one; those of fp8 are two forms of which a tensor has either
+  ModuleTargets targets;        // compressed-tensors: to which modules each scheme applies; −1: to activations alone
+  bool has_zero_points = true;  // AWQ: zero_point
+  bool zero_points_lack_one = true;  // GPTQ: the first format stores zero − 1
+  bool per_module = false;           // GPTQ: "dynamic" gives modules bits and group sizes of their own
+  std::string summary;               // for people: "gptq, 4 bits, groups of 128, act-order"
 };
 
 // `config` is config.json (quantization_config or compression_config in it, or in its text_config), or, where older

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
+#include <span>
 #include <unordered_set>
 
 #include "base/strings.h"
@@ -85,8 +87,18 @@ class Assembly {
     const WeightEntry* index = take(ending);
     if (index == nullptr) return {};
     SLUICE_RETURN_IF_ERROR(check(*index, DType::kI32, {matrix_.columns()}));
-    matrix_.group_index = *index;
+    if (!lies_in_order(*index)) matrix_.group_index = *index;
     return {};
+  }
+
+  // Without act-order the index says what is so anyway; kernels can compute with such codes as they are.
+  bool lies_in_order(const WeightEntry& index) const {
+    for (int64_t column = 0; column < matrix_.columns(); ++column) {
+      int32_t group = 0;
+      std::memcpy(&group, index.data + static_cast<size_t>(column) * sizeof group, sizeof group);
+      if (group != column / matrix_.group_columns) return false;
+    }
+    return true;
   }
 
   // AWQ: qweight i32 [C, R/8], qzeros i32 [groups, R/8], scales [groups, R].
@@ -203,13 +215,25 @@ class Assembly {
     return take_group_index(".weight_g_idx");
   }
 
-  // The first scheme of the config that the codes (`fits`) and the scales' shape agree with.
+  // The schemes this module may have: all of them, or for compressed-tensors the one of its group.
+  Result<std::span<const WeightScheme>> schemes() const {
+    const std::span<const WeightScheme> all = quantization_.schemes;
+    if (quantization_.method != QuantizationMethod::kCompressedTensors) return all;
+    const std::optional<int> group = quantization_.targets.group_of(module_);
+    if (group && *group >= 0) return all.subspan(static_cast<size_t>(*group), 1);
+    return corrupt_data(cat(matrix_.path, ": tensor ", described(matrix_.codes), " is quantised, but config.json ",
+                            quantization_.targets.is_ignored(module_) ? "ignores" : "has no config group for",
+                            " module ", quote(module_), " (", quantization_.summary, ")"));
+  }
+
+  // The first scheme that the codes (`fits`) and the scales' shape agree with.
   template <class Fits>
   Result<void> choose_scheme(const Fits& fits) {
     if (matrix_.rows() < 1 || matrix_.columns() < 1) return wrong(matrix_.codes, "a matrix that is not empty");
     const Shape& scales = matrix_.scales.shape;
     std::string expected;
-    for (const WeightScheme& scheme : quantization_.schemes) {
+    SLUICE_TRY(const std::span<const WeightScheme> possible, schemes());
+    for (const WeightScheme& scheme : possible) {
       if (!fits(scheme)) continue;
       const int64_t down = blocks(matrix_.rows(), scheme.group_rows);
       const int64_t along = blocks(matrix_.columns(), scheme.group_columns);
@@ -223,7 +247,7 @@ class Assembly {
     }
     if (expected.empty()) {
       return corrupt_data(cat(matrix_.path, ": tensor ", described(matrix_.codes), " of shape ", matrix_.shape.str(),
-                              " fits none of the config's groups (", quantization_.summary, ")"));
+                              " does not fit the config's group for it (", quantization_.summary, ")"));
     }
     return wrong(matrix_.scales, cat(expected, " beside ", described(matrix_.codes), " (", quantization_.summary, ")"));
   }
@@ -294,6 +318,14 @@ std::string_view codes_ending(const WeightEntry& entry, const Quantization& quan
   return "";
 }
 
+// A matrix that the config says is quantised, but that is plain in the file.
+bool lacks_codes(const WeightEntry& entry, const Quantization& quantization) {
+  if (quantization.method != QuantizationMethod::kCompressedTensors) return false;
+  const std::string_view name = entry.name;
+  if (!name.ends_with(kWeight) || entry.shape.rank() != 2) return false;
+  return quantization.targets.group_of(name.substr(0, name.size() - kWeight.size())).value_or(-1) >= 0;
+}
+
 bool is_dropped(std::string_view name) {
   return std::ranges::any_of(kDropped, [&](std::string_view ending) { return name.ends_with(ending); });
 }
@@ -314,6 +346,11 @@ Result<WeightMap> gather_quantized(WeightMap weights, const Quantization& quanti
   for (const WeightFile& file : weights.files()) out.add_file(file);
   for (const WeightEntry& entry : weights.entries()) {
     if (used.contains(entry.name) || is_dropped(entry.name)) continue;
+    if (lacks_codes(entry, quantization)) {
+      return corrupt_data(cat(weights.file_of(entry).path, ": tensor ", described(entry),
+                              " is not quantised, but config.json has a config group for it and does not ignore it (",
+                              quantization.summary, ")"));
+    }
     SLUICE_RETURN_IF_ERROR(out.add(entry));
   }
   for (WeightEntry& entry : assembled) SLUICE_RETURN_IF_ERROR(out.add(std::move(entry)));

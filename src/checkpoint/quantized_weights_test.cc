@@ -90,8 +90,15 @@ TEST(Quantization, SettingsThatMakeNoSenseAreErrors) {
         R"({"quant_method": "fp8", "weight_block_size": [128]})", R"({"quant_method": "compressed-tensors"})",
         R"({"quant_method": "compressed-tensors", "config_groups": {"W4A16": ["Linear"]}})",
         R"({"quant_method": "compressed-tensors", "config_groups": {"g": {"weights": null}}})",
-        R"({"quant_method": "compressed-tensors", "config_groups": {"g": {"weights": {"num_bits": 8,
-        "strategy": "block"}}}})"}) {
+        R"({"quant_method": "compressed-tensors", "config_groups": {"g": {"targets": ["Linear"],
+        "weights": {"num_bits": 8, "strategy": "block"}}}})",
+        R"({"quant_method": "compressed-tensors", "config_groups": {"g": {"weights": {"num_bits": 8}}}})",
+        R"({"quant_method": "compressed-tensors", "config_groups": {"g": {"targets": "Linear",
+        "weights": {"num_bits": 8}}}})",
+        R"({"quant_method": "compressed-tensors", "config_groups": {"g": {"targets": ["re:("],
+        "weights": {"num_bits": 8}}}})",
+        R"x({"quant_method": "compressed-tensors", "ignore": ["re:(?<=a)"], "config_groups": {"g": {"targets":
+        ["Linear"], "weights": {"num_bits": 8}}}})x"}) {
     const auto got = parse(settings);
     ASSERT_FALSE(got.ok()) << settings;
     EXPECT_TRUE(got.error().message.starts_with("m/config.json: ")) << got.error().message;
@@ -143,6 +150,12 @@ TEST(QuantizedWeights, PartsBecomeOneEntryAndActivationScalesAreDropped) {
   EXPECT_EQ(entry->stored_type, "GPTQ int4");
   EXPECT_EQ(entry->bytes, 8u * 32 * 4 + 2 * 4 * 4 + 2 * 32 * 2 + 64 * 4);
   EXPECT_FALSE(got->tensor("a.weight").ok());
+  EXPECT_TRUE(entry->quantized->group_index);  // all columns in group 0
+  std::vector<int32_t> order(64);
+  for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int32_t>(i / 32);
+  tensors[3].bytes = test_files::bytes_of(order);
+  std::string in_order;
+  EXPECT_FALSE(gather(tensors, kGptq, in_order)->find("a.weight")->quantized->group_index);
   EXPECT_TRUE(is_zero_bias(*got, *got->find("a.bias")));
   EXPECT_FALSE(is_zero_bias(*got, *got->find("norm.weight")));
 }
@@ -156,7 +169,8 @@ TEST(QuantizedWeights, EachMissingPartIsNamed) {
   expect_error({{"a.qweight", "I32", {64, 4}, zeros(64 * 4 * 4)}, {"a.scales", "F16", {2, 32}, zeros(128)}},
                R"({"quant_method": "awq", "bits": 4, "group_size": 32})", {"a.qzeros", "is missing"});
   expect_error({{"a.weight_packed", "I32", {4, 8}, zeros(128)}},
-               R"({"quant_method": "compressed-tensors", "config_groups": {"g": {"weights": {"num_bits": 4}}}})",
+               R"({"quant_method": "compressed-tensors", "config_groups": {"g": {"targets": ["Linear"],
+               "weights": {"num_bits": 4}}}})",
                {"a.weight_shape", "is missing"});
   expect_error({{"a.weight", "F8_E4M3", {4, 8}, zeros(32)}}, R"({"quant_method": "fp8"})",
                {"a.weight_scale", "is missing"});
@@ -182,18 +196,46 @@ TEST(QuantizedWeights, WrongShapesAndTypesSayWhatWasExpectedAndFound) {
     tensors[one.part] = one.tensor;
     expect_error(tensors, kGptq, one.message);
   }
-  expect_error({{"a.weight_packed", "I32", {4, 8}, zeros(128)},
-                {"a.weight_shape", "I64", {2}, test_files::bytes_of(std::vector<int64_t>{4, int64_t{1} << 40})},
-                {"a.weight_scale", "F32", {4, 1}, zeros(16)}},
-               R"({"quant_method": "compressed-tensors", "config_groups": {"g": {"weights": {"num_bits": 4,
+  expect_error(
+      {{"a.weight_packed", "I32", {4, 8}, zeros(128)},
+       {"a.weight_shape", "I64", {2}, test_files::bytes_of(std::vector<int64_t>{4, int64_t{1} << 40})},
+       {"a.weight_scale", "F32", {4, 1}, zeros(16)}},
+      R"({"quant_method": "compressed-tensors", "config_groups": {"g": {"targets": ["Linear"], "weights": {"num_bits": 4,
           "strategy": "channel"}}}})",
-               {"a.weight_shape", "1099511627776", "[4, 8]"});
-  expect_error({{"a.weight", "I8", {4, 8}, zeros(32)}, {"a.weight_scale", "F32", {3, 1}, zeros(12)}},
-               R"({"quant_method": "compressed-tensors", "config_groups": {"g": {"weights": {"num_bits": 8,
+      {"a.weight_shape", "1099511627776", "[4, 8]"});
+  expect_error(
+      {{"a.weight", "I8", {4, 8}, zeros(32)}, {"a.weight_scale", "F32", {3, 1}, zeros(12)}},
+      R"({"quant_method": "compressed-tensors", "config_groups": {"g": {"targets": ["Linear"], "weights": {"num_bits": 8,
           "strategy": "channel"}}}})",
-               {"a.weight_scale", "[3, 1]", "[4, 1]"});
+      {"a.weight_scale", "[3, 1]", "[4, 1]"});
   expect_error({{"a.weight", "F8_E4M3", {4, 8}, zeros(32)}, {"a.weight_scale_inv", "F32", {1, 1}, zeros(4)}},
                R"({"quant_method": "fp8", "weight_block_size": [2, 4]})", {"a.weight_scale_inv", "[1, 1]", "[2, 2]"});
+}
+
+// Groups are told apart by the names they target, even where the shapes would fit another.
+TEST(QuantizedWeights, ConfigGroupsApplyToTheModulesTheyName) {
+  const auto matrix = [](const std::string& module) {
+    return std::vector<SafetensorsTensor>{{module + ".weight", "I8", {4, 4}, zeros(16)},
+                                          {module + ".weight_scale", "F32", {4, 1}, zeros(16)}};
+  };
+  const auto settings = [](std::string_view ignore) {
+    return std::string(R"({"quant_method": "compressed-tensors", "ignore": [)") + std::string(ignore) +
+           R"(], "config_groups": {
+      "g0": {"targets": ["re:.*mlp.*"], "weights": {"num_bits": 8, "strategy": "channel"}},
+      "g1": {"targets": ["Linear"], "weights": {"num_bits": 8, "strategy": "tensor"}},
+      "g2": {"targets": ["re:.*attn.*"], "weights": null, "input_activations": {"num_bits": 8}}}})";
+  };
+  std::string bytes;
+  EXPECT_TRUE(gather(matrix("a.mlp.up"), settings(""), bytes).ok());
+  expect_error(matrix("b"), settings(""), {"m.safetensors", "'b.weight_scale'", "[4, 1]", "[1, 1]"});
+  expect_error(matrix("a.attn.q"), settings(""), {"m.safetensors", "'a.attn.q.weight'", "no config group for"});
+  expect_error(matrix("b"), settings(R"("b")"), {"m.safetensors", "'b.weight'", "ignores module 'b'"});
+  const std::vector<SafetensorsTensor> plain = {{"b.weight", "F32", {4, 4}, zeros(64)}};
+  expect_error(plain, settings(""), {"m.safetensors", "'b.weight'", "F32", "not quantised"});
+  EXPECT_TRUE(gather(plain, settings(R"("re:b$")"), bytes).ok());
+  const std::vector<SafetensorsTensor> others = {{"embed_tokens.weight", "F32", {4, 4}, zeros(64)},
+                                                 {"norm.weight", "F32", {4}, zeros(16)}};
+  EXPECT_TRUE(gather(others, settings(""), bytes).ok());
 }
 
 TEST(QuantizedWeights, GroupIndexOutOfRangeIsNamed) {

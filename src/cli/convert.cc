@@ -19,6 +19,7 @@
 #include "cli/commands.h"
 #include "cli/convert_output.h"
 #include "cli/convert_tokenizer.h"
+#include "model/settings.h"
 
 namespace sluice::cli {
 namespace {
@@ -191,6 +192,8 @@ Result<void> convert_to_gguf(const Conversion& job) {
   } else {
     SLUICE_TRY(side, model::add_gguf_config(config, job.description, head));
     head.add("general.name", std::string_view(job.files.name));
+    SLUICE_TRY(config, model::translated_config(*job.description.architecture, config));
+    SLUICE_TRY(config, model::text_model_config(*job.description.architecture, config));
     config.erase("quantization_config");
     head.add(checkpoint::kConfigKey, std::string_view(dump_json(config)));
     SLUICE_RETURN_IF_ERROR(add_gguf_tokenizer(job.files, job.description.spec.vocab_size, head));
@@ -212,6 +215,8 @@ Result<void> write_texts(const Conversion& job, const OutputDirectory& directory
     SLUICE_TRY(config, checkpoint::parse_config(text, job.files.path));
   } else if (from_gguf) {
     SLUICE_TRY(config, model::config_for_directory(job.files, job.description, name));
+  } else {
+    SLUICE_TRY(config, model::text_model_config(*job.description.architecture, config));
   }
   config.erase("quantization_config");
   config.erase("compression_config");

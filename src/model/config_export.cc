@@ -262,7 +262,7 @@ Result<Json> model_config(const checkpoint::ModelFiles& files) {
 const Architecture* gguf_architecture_of(const Architecture& architecture) {
   if (!architecture.gguf_name.empty()) return &architecture;
   const auto same = [](const WeightName& a, const WeightName& b) {
-    return a.role == b.role && a.hugging_face == b.hugging_face && a.gguf == b.gguf;
+    return a.role == b.role && a.hugging_face == b.hugging_face && a.gguf == b.gguf && a.own_code == b.own_code;
   };
   for (const Architecture* each : architectures()) {
     if (!each->gguf_name.empty() && std::ranges::equal(each->weights, architecture.weights, same)) return each;

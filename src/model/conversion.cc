@@ -72,16 +72,21 @@ class Planner {
 
  private:
   bool same_kind() const { return target_.kind == description_.kind; }
-  // Whether the new file has the role. Where it could have a fused matrix as well as its parts, it gets the parts.
+  // Whether the new file has the role. Where it could have a fused matrix as well as its parts, it gets what there is.
   bool is_written(Role role) const {
     if (same_kind()) return true;
-    const auto has = [&](Role other) {
-      return std::ranges::any_of(description_.architecture->weights, [&](const WeightName& name) {
-        return name.role == other && !tensor_name(name, {.kind = target_.kind}, 0).empty();
-      });
+    const auto name_of = [&](Role other, const Naming& naming) {
+      const auto found = std::ranges::find(description_.architecture->weights, other, &WeightName::role);
+      return found == description_.architecture->weights.end() ? "" : tensor_name(*found, naming, 0);
     };
-    return std::ranges::none_of(
-        kFusions, [&](const Fusion& fusion) { return fusion.whole == role && has(fusion.parts.front()); });
+    const auto can_have = [&](Role other) { return !name_of(other, {.kind = target_.kind}).empty(); };
+    for (const Fusion& fusion : kFusions) {
+      const bool fused = can_have(fusion.whole) &&
+                         (files_.contains(name_of(fusion.whole, naming_)) || !can_have(fusion.parts.front()));
+      if (role == fusion.whole) return fused;
+      if (std::ranges::count(fusion.parts, role) > 0) return !fused;
+    }
+    return true;
   }
   const WeightEntry* stored(Role role, int layer) {
     for (const WeightName& name : description_.architecture->weights) {
@@ -96,7 +101,8 @@ class Planner {
 
   Result<void> place(const WeightName& name, int layer) {
     // A copy of the same kind keeps its names; text models inside others (multimodal) become models of their own.
-    ConversionTensor out{.name = tensor_name(name, same_kind() ? naming_ : Naming{.kind = target_.kind}, layer),
+    const bool keeps_names = same_kind() && naming_.prefix.empty();
+    ConversionTensor out{.name = tensor_name(name, keeps_names ? naming_ : Naming{.kind = target_.kind}, layer),
                          .role = name.role};
     if (out.name.empty()) return {};
     if (const WeightEntry* entry = stored(name.role, layer); entry != nullptr) {

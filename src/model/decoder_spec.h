@@ -77,8 +77,9 @@ struct Setting {
 };
 
 // What files hold of ropes besides their settings; gguf_config.cc reads the last three.
-inline const std::vector<std::string_view> kRopeTensors = {"rotary_emb.inv_freq", "rope_freqs.weight",
-                                                           "rope_factors_long.weight", "rope_factors_short.weight"};
+inline const std::vector<std::string_view> kRopeTensors = {"rotary_emb.inv_freq", "rotary_pos_emb.inv_freq",
+                                                           "rope_freqs.weight", "rope_factors_long.weight",
+                                                           "rope_factors_short.weight"};
 
 struct Architecture {
   std::string_view name;                      // our own name
@@ -94,6 +95,8 @@ struct Architecture {
   std::vector<std::string_view> other_prefixes;
   std::vector<std::string_view> ignored_suffixes;  // tensors some files hold that the decoder does not need
   std::vector<std::string_view> ignored_prefixes;  // the parts of a multimodal model that see or hear
+  // A config in the words of other code → in those of `settings`; any other as it is. Null: there are no others.
+  Result<Json> (*translate)(const Json& config) = nullptr;
   // Completes a spec whose common fields are filled in. `settings`: the text model's config, with defaults.
   Result<void> (*complete)(const Json& settings, FileKind kind, DecoderSpec& spec);
 };

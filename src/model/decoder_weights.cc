@@ -300,8 +300,8 @@ class WeightLoader {
         ++left_out;
         continue;
       }
-      return unimplemented(cat("tensor '", entry.name, "' ", entry.shape.str(), " has no place in architecture ",
-                               architecture.name, " with ", spec_.layers,
+      return unimplemented(cat(files_.file_of(entry).path, ": tensor '", entry.name, "' ", entry.shape.str(),
+                               " has no place in architecture ", architecture.name, " with ", spec_.layers,
                                " layers: this model has a part that is not supported"));
     }
     if (left_out > 0) {
@@ -313,7 +313,9 @@ class WeightLoader {
 
   Result<void> finish_head() {
     if (!weights_.head && !spec_.tied_embeddings && naming_.kind != FileKind::kGguf) {
-      return corrupt_data("the weights have no lm_head.weight, and config.json does not say tie_word_embeddings");
+      return corrupt_data(
+          cat(files_.files().empty() ? "" : files_.files().front().path,
+              ": the weights have no lm_head.weight, and config.json does not say tie_word_embeddings"));
     }
     if (head_is_embedding(spec_, naming_.kind, static_cast<bool>(weights_.head))) weights_.head = weights_.embedding;
     return {};

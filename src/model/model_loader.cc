@@ -37,7 +37,9 @@ std::string packing_name(const WeightOptions& options) {
 
 }  // namespace
 
-Result<ModelDescription> describe_model(const checkpoint::ModelFiles& files) {
+namespace {
+
+Result<ModelDescription> describe(const checkpoint::ModelFiles& files) {
   ModelDescription description;
   description.kind = files.kind == checkpoint::ModelKind::kGguf ? FileKind::kGguf : FileKind::kHuggingFace;
   Json from_gguf;
@@ -49,6 +51,20 @@ Result<ModelDescription> describe_model(const checkpoint::ModelFiles& files) {
   SLUICE_TRY(description.spec, decoder_spec(*description.architecture, config, description.kind));
   description.stored_dtype = most_common_dtype(files.weights);
   return description;
+}
+
+}  // namespace
+
+Result<ModelDescription> describe_model(const checkpoint::ModelFiles& files) {
+  auto description = describe(files);
+  if (description.ok()) return description;
+  Error error = std::move(description).error();
+  const bool gguf = files.kind == checkpoint::ModelKind::kGguf;
+  const std::string path = gguf ? files.metadata.path() : cat(files.directory, "/config.json");
+  constexpr std::string_view kBareName = "config.json: ";
+  if (error.message.starts_with(kBareName)) error.message.erase(0, kBareName.size());
+  if (error.message.find(path) == std::string::npos) error.message = cat(path, ": ", error.message);
+  return error;
 }
 
 DType resolve_kv_dtype(const ModelDescription& description, const LoadOptions& options) {

@@ -105,7 +105,28 @@ const Json& text_config(const Json& config) {
   return nested != nullptr && nested->is_object() ? *nested : config;
 }
 
-Result<Json> complete_settings(const Architecture& architecture, const Json& config) {
+Result<Json> translated_config(const Architecture& architecture, const Json& config) {
+  return architecture.translate == nullptr ? config : architecture.translate(config);
+}
+
+Result<Json> text_model_config(const Architecture& architecture, const Json& config) {
+  const Json& text = text_config(config);
+  if (&text == &config) return config;
+  SLUICE_TRY(const Json settings, complete_settings(architecture, config));
+  SLUICE_TRY(const bool tied, json_bool(settings, "tie_word_embeddings", false));
+  Json out = text;
+  out["architectures"] = Json::array({std::string(architecture.class_names.front())});
+  out["model_type"] = std::string(architecture.model_types.front());
+  out["tie_word_embeddings"] = tied;
+  out.erase("final_logit_softcapping");  // has no effect in multimodal models, but would have one in text models
+  for (const char* key : {"eos_token_id", "bos_token_id", "pad_token_id", "dtype", "torch_dtype"}) {
+    if (const Json* value = json_find(config, key); value != nullptr && !out.contains(key)) out[key] = *value;
+  }
+  return out;
+}
+
+Result<Json> complete_settings(const Architecture& architecture, const Json& given) {
+  SLUICE_TRY(const Json config, translated_config(architecture, given));
   SLUICE_TRY(Json settings, parse_json(architecture.defaults));
   const Json& text = text_config(config);
   for (const auto& [key, value] : text.items()) settings[key] = value;

@@ -12,6 +12,11 @@ namespace sluice::model {
 
 // The part of config.json that describes the text model: text_config if there is one, else the whole.
 const Json& text_config(const Json& config);
+// The config in the words that settings have here (Architecture::translate).
+Result<Json> translated_config(const Architecture& architecture, const Json& config);
+// The config of the text model alone, as a model of its own: of a multimodal one the text_config with what stands
+// beside it; any other as it is.
+Result<Json> text_model_config(const Architecture& architecture, const Json& config);
 // The text model's config over the architecture's defaults. A key that is there with null stays null. kMultimodal is
 // added, as true, when there was a text_config.
 inline constexpr const char* kMultimodal = "sluice.multimodal";

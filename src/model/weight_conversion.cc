@@ -39,6 +39,13 @@ Error not_finite(const WeightMap& files, const WeightEntry& entry, int64_t row) 
                           " holds a value that is not a finite number: the file is damaged"));
 }
 
+Error too_large(const WeightMap& files, const WeightEntry& entry, int64_t row, DType target) {
+  return invalid_argument(cat(files.file_of(entry).path, ": tensor ", checkpoint::quote(entry.name), " (",
+                              entry.stored_type, " ", entry.shape.str(), "): row ", row,
+                              " holds a value too large for ", dtype_name(target), "; use --dtype bf16 or f32"),
+                          "dtype");
+}
+
 // Calls work(first row, rows) on slices of all rows.
 template <class Work>
 void for_row_slices(ThreadPool& pool, int64_t rows, const Work& work) {
@@ -63,7 +70,7 @@ Result<ConvertedMatrix> convert_matrix(const WeightMap& files, const WeightEntry
                                        ThreadPool& pool) {
   SLUICE_TRY(const DType stored, stored_dtype(files, entry));
   const int64_t columns = entry.shape.columns(), rows = entry.shape.rows();
-  FirstRow bad;
+  FirstRow bad, overflow;
   ConvertedMatrix out;
   if (entry.quantized == nullptr && stored == target) {
     out.tensor = {.data = entry.data, .dtype = stored, .shape = entry.shape};
@@ -89,10 +96,13 @@ Result<ConvertedMatrix> convert_matrix(const WeightMap& files, const WeightEntry
         bad.found(first + r);
         return;  // blocks of such a row would have no meaning
       }
-      quantize_row(target, row, out.owned.data() + static_cast<size_t>(first + r) * bytes, columns);
+      std::byte* made = out.owned.data() + static_cast<size_t>(first + r) * bytes;
+      quantize_row(target, row, made, columns);
+      if (first_non_finite(target, made, columns) >= 0) overflow.found(first + r);
     }
   });
   if (bad.any()) return not_finite(files, entry, bad.row());
+  if (overflow.any()) return too_large(files, entry, overflow.row(), target);
   files.forget(entry);
   return out;
 }

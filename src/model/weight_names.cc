@@ -55,6 +55,10 @@ std::vector<WeightName> with_fused_gate_up(std::vector<WeightName> names) {
 
 Naming find_naming(const Architecture& architecture, FileKind kind, const checkpoint::WeightMap& files) {
   if (kind == FileKind::kGguf || files.contains("model.embed_tokens.weight")) return {.kind = kind};
+  for (const WeightName& name : architecture.weights) {
+    if (name.role == Role::kEmbedding && !name.own_code.empty() && files.contains(name.own_code))
+      return {.kind = kind, .own_code = true};
+  }
   for (const std::string_view prefix : architecture.other_prefixes) {
     if (files.contains(cat(prefix, "embed_tokens.weight"))) return {.kind = kind, .prefix = prefix};
   }
@@ -62,12 +66,13 @@ Naming find_naming(const Architecture& architecture, FileKind kind, const checkp
 }
 
 bool per_layer(const WeightName& name) {
-  return name.hugging_face.find("{}") != std::string_view::npos || name.gguf.find("{}") != std::string_view::npos;
+  const auto counts = [](std::string_view text) { return text.find("{}") != std::string_view::npos; };
+  return counts(name.hugging_face) || counts(name.gguf) || counts(name.own_code);
 }
 
 std::string tensor_name(const WeightName& name, const Naming& naming, int layer) {
   constexpr std::string_view kModel = "model.";
-  std::string text(naming.kind == FileKind::kGguf ? name.gguf : name.hugging_face);
+  std::string text(naming.kind == FileKind::kGguf ? name.gguf : naming.own_code ? name.own_code : name.hugging_face);
   if (!naming.prefix.empty() && !text.empty()) {
     if (text.starts_with(kModel)) {
       text.replace(0, kModel.size(), naming.prefix);

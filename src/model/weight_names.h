@@ -52,6 +52,7 @@ struct WeightName {
   Role role;
   std::string_view hugging_face;
   std::string_view gguf;
+  std::string_view own_code = {};  // in safetensors of models that came with code of their own (chatglm)
 };
 
 // Llama's names: pre-norms, Q K V O with biases where the config asks for them, gate, up and down.
@@ -66,6 +67,7 @@ std::vector<WeightName> with_fused_gate_up(std::vector<WeightName> names);
 struct Naming {
   FileKind kind = FileKind::kHuggingFace;
   std::string_view prefix;  // instead of "model."; empty: "model." itself
+  bool own_code = false;    // safetensors with the names of WeightName::own_code
 };
 Naming find_naming(const Architecture& architecture, FileKind kind, const checkpoint::WeightMap& files);
 // The name in the files; empty when files of this kind have no such tensor. `layer` matters for names with "{}".

@@ -1,5 +1,6 @@
 #include "text/sentencepiece.h"
 
+#include <cmath>
 #include <cstring>
 
 #include "base/strings.h"
@@ -213,13 +214,25 @@ Result<void> read_normalizer(std::string_view bytes, SentencePieceModel& model) 
 Result<SentencePieceModel> read_sentencepiece_model(std::string_view file) {
   SentencePieceModel model;
   Message message(file);
+  bool has_trainer = false, has_normalizer = false;
   while (message.more()) {
     if (!message.next()) return broken(message.offset());
     if (message.field == 1) SLUICE_RETURN_IF_ERROR(read_piece(message.bytes_value, model));
     if (message.field == 2) SLUICE_RETURN_IF_ERROR(read_trainer(message.bytes_value, model));
     if (message.field == 3) SLUICE_RETURN_IF_ERROR(read_normalizer(message.bytes_value, model));
+    has_trainer |= message.field == 2;
+    has_normalizer |= message.field == 3;
   }
   if (model.pieces.empty()) return corrupt_data("SentencePiece model: it has no pieces; is this a tokenizer.model?");
+  // They stand behind the pieces: a file that was cut short between two pieces would be read as a smaller model.
+  if (!has_trainer || !has_normalizer) {
+    return corrupt_data(cat("SentencePiece model: it ends after ", model.pieces.size(), " pieces without a ",
+                            has_trainer ? "normalizer_spec" : "trainer_spec", "; it was cut short"));
+  }
+  for (const SentencePieceModel::Piece& piece : model.pieces) {
+    if (!std::isfinite(piece.score))
+      return corrupt_data(cat("SentencePiece model: the score of the piece \"", piece.text, "\" is no finite number"));
+  }
   return model;
 }
 

@@ -1,5 +1,6 @@
 // The older forms of a Hugging Face tokenizer: vocab.json with merges.txt, vocab.txt; and tokenizer_config.json.
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/file.h"
@@ -91,12 +92,22 @@ void add_named(const TokenizerConfig& config, TokenizerParts& parts) {
 
 }  // namespace
 
-Result<TokenizerConfig> read_tokenizer_config(const std::string& directory) {
+namespace {
+
+// A JSON object of a file; null when the file is not there.
+Result<Json> read_object(const std::string& path) {
+  if (!file_exists(path)) return Json();
+  SLUICE_TRY(const std::string text, read_file(path, size_t{64} << 20));
+  auto json = parse_json(text);
+  if (!json.ok()) return Error{json.error().code, cat(path, ": ", json.error().message), {}, {}};
+  if (!json->is_object()) return corrupt_data(cat(path, ": expected a JSON object"));
+  return json;
+}
+
+Result<TokenizerConfig> read_tokenizer_config_unnamed(const std::string& directory) {
   TokenizerConfig config;
-  const std::string path = directory + "/tokenizer_config.json";
-  if (file_exists(path)) {
-    SLUICE_TRY(const std::string text, read_file(path, size_t{64} << 20));
-    SLUICE_TRY(const Json json, parse_json(text));
+  SLUICE_TRY(const Json json, read_object(directory + "/tokenizer_config.json"));
+  if (!json.is_null()) {
     SLUICE_TRY(config.tokenizer_class, json_string(json, "tokenizer_class", ""));
     SLUICE_RETURN_IF_ERROR(read_names(json, config));
     SLUICE_TRY(config.add_bos, optional_bool(json, "add_bos_token"));
@@ -107,13 +118,37 @@ Result<TokenizerConfig> read_tokenizer_config(const std::string& directory) {
       SLUICE_RETURN_IF_ERROR(read_added_decoder(*added, config));
     }
   }
-  const std::string map_path = directory + "/special_tokens_map.json";
-  if (file_exists(map_path)) {
-    SLUICE_TRY(const std::string text, read_file(map_path, size_t{64} << 20));
-    SLUICE_TRY(const Json json, parse_json(text));
-    SLUICE_RETURN_IF_ERROR(read_names(json, config));
-  }
+  SLUICE_TRY(const Json names, read_object(directory + "/special_tokens_map.json"));
+  if (!names.is_null()) SLUICE_RETURN_IF_ERROR(read_names(names, config));
   return config;
+}
+
+}  // namespace
+
+Result<TokenizerConfig> read_tokenizer_config(const std::string& directory) {
+  auto config = read_tokenizer_config_unnamed(directory);
+  if (config.ok() || config.error().message.find(directory) != std::string::npos) return config;
+  Error error = std::move(config).error();
+  error.message = cat(directory, "/tokenizer_config.json: ", error.message);
+  return error;
+}
+
+Result<void> frame_as_chatglm(TokenizerParts& parts) {
+  parts.frame.clear();
+  const std::vector<std::string_view> framing[] = {{"[gMASK]"}, {"<sop>", "sop"}};
+  for (const std::vector<std::string_view>& names : framing) {
+    const auto named = [&](const AddedToken& token) {
+      return std::ranges::count(names, std::string_view(token.content)) > 0;
+    };
+    const auto found = std::ranges::find_if(parts.added, named);
+    if (found == parts.added.end()) {
+      return unimplemented(cat("tokenizer_config.json: a ChatGLM tokenizer needs the token \"", names.front(),
+                               "\" in added_tokens_decoder"));
+    }
+    parts.frame.emplace_back(found->id);
+  }
+  parts.frame.push_back(std::nullopt);
+  return {};
 }
 
 Result<TokenizerParts> parts_from_vocab_merges(std::string_view vocab_json, std::string_view merges_txt,

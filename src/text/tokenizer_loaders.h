@@ -52,6 +52,10 @@ class MergeReader {
   std::vector<BpeMerge> merges_;
 };
 
+// What the tokenizer class ChatGLM… puts before a text: [gMASK] and <sop> (sop). kUnimplemented when the tokens are not
+// there: then only the class's own code knows them.
+Result<void> frame_as_chatglm(TokenizerParts& parts);
+
 // Sets bos, eos from the config's names, and `frame` from add_bos / add_eos where they are given.
 void apply_config(const TokenizerConfig& config, TokenizerParts& parts);
 

@@ -126,6 +126,7 @@ Result<TokenizerParts> parts_from_sentencepiece(std::string_view file, const Tok
   if (!config.add_bos) with_defaults.add_bos = model.kind == Kind::kBpe && !t5;
   if (!config.add_eos) with_defaults.add_eos = t5;
   apply_config(with_defaults, parts);
+  if (config.tokenizer_class.starts_with("ChatGLM")) SLUICE_RETURN_IF_ERROR(frame_as_chatglm(parts));
   return parts;
 }
 

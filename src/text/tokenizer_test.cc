@@ -109,6 +109,27 @@ TEST_P(TokenizerGolden, SpecialTokensCanBeText) {
 INSTANTIATE_TEST_SUITE_P(All, TokenizerGolden, testing::ValuesIn(golden_names()),
                          [](const auto& info) { return info.param; });
 
+// A tiktoken file whose special tokens stand in tokenizer_config.json.
+TEST(TokenizerChatGlm, EncodesAsItsOwnCode) {
+  const auto made = Tokenizer::from_directory(golden("chatglm"));
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  const Tokenizer& tokenizer = **made;
+  const Json expected = read_json(golden("chatglm/expected.json"));
+  const Ids frame = expected["frame"].get<Ids>();
+  EXPECT_EQ(tokenizer.encode(""), frame);
+  EXPECT_EQ(tokenizer.eos(), tokenizer.token_id("<|endoftext|>"));
+  EXPECT_EQ(tokenizer.token_text(frame[0]), "[gMASK]");
+  for (const Json& row : expected["rows"]) {
+    const auto text = row[0].get<std::string>();
+    const Ids ids = row[1].get<Ids>();
+    EXPECT_EQ(tokenizer.encode(text, {.add_special = false}), ids) << text;
+    EXPECT_EQ(tokenizer.decode(ids), text);
+    Ids framed = frame;
+    framed.insert(framed.end(), ids.begin(), ids.end());
+    EXPECT_EQ(tokenizer.encode(text), framed);
+  }
+}
+
 TEST(TokenizerVariants, EveryPartMatchesTheReference) {
   const Json base = read_json(golden("base_chars.json"));
   const Json variants = read_json(golden("variants.json"));

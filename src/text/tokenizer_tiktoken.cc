@@ -1,5 +1,6 @@
 // tiktoken files: lines of "base64 rank". A token's rank is its id and its merge order.
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/strings.h"
@@ -39,12 +40,30 @@ std::vector<std::string> qwen_specials() {
   return names;
 }
 
+std::vector<std::string> glm4_specials() {
+  return {"<|endoftext|>",
+          "[MASK]",
+          "[gMASK]",
+          "[sMASK]",
+          "<sop>",
+          "<eop>",
+          "<|system|>",
+          "<|user|>",
+          "<|assistant|>",
+          "<|observation|>",
+          "<|begin_of_image|>",
+          "<|end_of_image|>",
+          "<|begin_of_video|>",
+          "<|end_of_video|>"};
+}
+
 // The file does not say how to cut the text; the class in the config does, else the number of tokens tells.
 Result<Family> family_of(const TokenizerConfig& config, size_t tokens) {
   const std::string& name = config.tokenizer_class;
   if (name.starts_with("QWen") || (name.empty() && tokens == 151'643))
     return Family{"grok-2", qwen_specials(), "", "<|endoftext|>"};
-  if (name.starts_with("ChatGLM") || (name.empty() && tokens == 151'329)) return Family{"glm4", {}, "", ""};
+  if (name.starts_with("ChatGLM") || (name.empty() && tokens == 151'329))
+    return Family{"glm4", glm4_specials(), "", "<|endoftext|>"};
   if (name == "TikTokenTokenizer" || (name.empty() && tokens == 163'584)) return Family{"kimi-k2", {}, "", ""};
   if (tokens == 199'998) return Family{"gpt-4o", {}, "", ""};
   if (tokens == 128'000) return Family{"llama-bpe", llama3_specials(), "<|begin_of_text|>", "<|end_of_text|>"};
@@ -92,6 +111,14 @@ Result<Ranks> read_ranks(std::string_view file) {
 Result<TokenizerParts> parts_from_tiktoken(std::string_view file, const TokenizerConfig& config) {
   SLUICE_TRY(Ranks ranks, read_ranks(file));
   SLUICE_TRY(const Family family, family_of(config, static_cast<size_t>(ranks.raw.count())));
+  for (const AddedToken& token : config.added) {
+    // Added tokens follow the ranks: fewer of those than that is a file cut short.
+    const bool first = std::ranges::all_of(config.added, [&](const AddedToken& other) { return token.id <= other.id; });
+    if (first && token.id > ranks.raw.size()) {
+      return corrupt_data(cat("tiktoken file: it has ", ranks.raw.size(), " tokens, but tokenizer_config.json's added ",
+                              "tokens begin at ", token.id, "; it was cut short"));
+    }
+  }
   TokenizerParts parts;
   std::vector<uint32_t> order;
   for (TokenId id = 0; id < ranks.raw.size(); ++id)
@@ -121,6 +148,7 @@ Result<TokenizerParts> parts_from_tiktoken(std::string_view file, const Tokenize
   if (!config.eos && !family.eos.empty()) with_defaults.eos = family.eos;
   if (!config.add_bos) with_defaults.add_bos = !family.bos.empty();
   apply_config(with_defaults, parts);
+  if (config.tokenizer_class.starts_with("ChatGLM")) SLUICE_RETURN_IF_ERROR(frame_as_chatglm(parts));
   return parts;
 }
 

@@ -131,6 +131,9 @@ CASES = {
                                  tie_word_embeddings=True,
                                  rope_parameters={"rope_type": "default", "rope_theta": 500000.0,
                                                   "partial_rotary_factor": 0.25})},
+    # GLM-4-9B in THUDM's own files: Q K V fused, in GGUF as well.
+    "chatglm": {"config": glm(48, 2, (4, 2), 81, head_dim=12, rms_norm_eps=1.5625e-07, rope_theta=5000000.0,
+                              tie_word_embeddings=False), "chatglm": True},
     # Gemma 2: softcaps, alternating windows.
     "gemma2": {"config": gemma2(48, 3, (4, 2), 99, head_dim=16, sliding_window=8, query_pre_attn_scalar=16,
                                 attn_logit_softcapping=5.0, final_logit_softcapping=12.0,

@@ -6,6 +6,8 @@ from pathlib import Path
 import gguf
 import numpy as np
 
+from models_chatglm import gguf_name
+
 ARCHITECTURES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "glm": "chatglm",
                  "glm4": "glm4", "gemma2": "gemma2", "gemma3_text": "gemma3", "phi3": "phi3"}
 
@@ -109,6 +111,8 @@ def add_keys(writer: gguf.GGUFWriter, config, head_dim: int) -> None:
 
 def tensor_of(name: str, config) -> tuple[str, str, int]:
     """The GGUF name, and what is done with the data: copy, permute (of so many heads), plus_one."""
+    if name.startswith("transformer."):
+        return gguf_name(name), "copy", 0
     kind = config.model_type
     names = GEMMA_NAMES if kind.startswith("gemma") else GLM4_NAMES if kind == "glm4" else LLAMA_NAMES
     operation = "plus_one" if kind.startswith("gemma") and name.endswith("norm.weight") else "copy"

@@ -81,6 +81,13 @@ def random_case(rng: random.Random) -> dict:
         case["prompts"] = ACROSS
         if rope["rope_type"] == "dynamic":
             made["max_position_embeddings"] = 32
+    if kind == "glm" and rng.random() < 0.5:  # in THUDM's own files
+        made["tie_word_embeddings"] = False
+        made["head_dim"] = head_dim = hidden // heads
+        for key in ("rope_parameters", "rope_scaling", "partial_rotary_factor"):
+            made.pop(key, None)
+        made["rope_theta"] = rng.choice([10000.0, 5000000.0])
+        return {"config": made, "chatglm": True}
     keys = {}
     sliding = [rng.random() < 0.5 for _ in range(layers)]
     types = ["sliding_attention" if s else "full_attention" for s in sliding]
@@ -130,7 +137,32 @@ def random_case(rng: random.Random) -> dict:
     return case | {"gguf": gguf, "gguf_keys": keys}
 
 
+# Keys that files of some age or tool leave out or set to null.
+OPTIONAL = ["num_key_value_heads", "head_dim", "tie_word_embeddings", "rms_norm_eps", "rope_theta", "rope_scaling",
+            "rope_parameters", "sliding_window", "attention_bias", "mlp_bias", "max_position_embeddings",
+            "layer_types", "pad_token_id", "bos_token_id", "eos_token_id", "use_sliding_window", "max_window_layers",
+            "query_pre_attn_scalar", "final_logit_softcapping", "attn_logit_softcapping", "partial_rotary_factor",
+            "rope_local_base_freq", "sliding_window_pattern", "architectures", "original_max_position_embeddings"]
+
+
+def odd(rng: random.Random, case: dict) -> dict:
+    """The same model with keys of its config left out, null, or beside others that change nothing."""
+    text = case["config"].get("text_config", case["config"])
+    for key in rng.sample(OPTIONAL, rng.randint(1, 6)):
+        if rng.random() < 0.6:
+            text.pop(key, None)
+        elif key in text or key in ("rope_scaling", "sliding_window", "layer_types", "head_dim"):
+            text[key] = None
+    more = {"torch_dtype": "bfloat16", "dtype": "float16", "transformers_version": "4.38.0", "use_cache": False,
+            "initializer_range": 0.02, "attention_dropout": 0.0, "pretraining_tp": 1, "_name_or_path": "/a/b",
+            "auto_map": {}, "eos_token_id": [2, 3], "rope_interleaved": None, "quantization_config": None}
+    for key in rng.sample(list(more), rng.randint(0, 4)):
+        text.setdefault(key, more[key])
+    return case | {"gguf": False, "odd": True}
+
+
 def random_cases(count: int, seed: int) -> dict[str, dict]:
     rng = random.Random(seed)
     cases = [random_case(rng) for _ in range(count)]
+    cases = [odd(rng, case) if i % 2 and not case.get("chatglm") else case for i, case in enumerate(cases)]
     return {f"r{seed}_{i}_{c['config']['model_type']}": c for i, c in enumerate(cases)}

@@ -18,8 +18,11 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, Glm4Config, LlamaConfig
+from transformers import (AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, Glm4Config, GlmConfig, LlamaConfig,
+                          MistralConfig, Phi3Config, Qwen2Config, Qwen3Config)
 from transformers.integrations.finegrained_fp8 import _dequantize_fp8_weight
+
+from models_chatglm import IN_LAYER, LAYER, TOP, chatglm_config
 
 OUT = Path(__file__).resolve().parents[2] / "tests/golden/quantized"
 PROMPT = 12
@@ -48,14 +51,37 @@ def glm4() -> Glm4Config:
                       attention_bias=True, tie_word_embeddings=False, pad_token_id=0, eos_token_id=[0])
 
 
+SMALL = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 1, "num_attention_heads": 4,
+         "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 40, "max_position_embeddings": 128,
+         "rms_norm_eps": 1e-5, "pad_token_id": 0}
+WINDOW = 7  # shorter than the prompt
+
+
+def families() -> dict:
+    """A small config of each family, for the table family × (AWQ, GPTQ) of docs/models.md."""
+    both = {"num_hidden_layers": 2, "layer_types": ["sliding_attention", "full_attention"], "sliding_window": WINDOW}
+    glm = {"attention_bias": True, "tie_word_embeddings": False, "eos_token_id": [0]}
+    return {"mistral": MistralConfig(**SMALL, sliding_window=WINDOW),
+            "qwen2": Qwen2Config(**{k: v for k, v in SMALL.items() if k != "head_dim"}, tie_word_embeddings=True),
+            "qwen3": Qwen3Config(**SMALL),
+            "glm": GlmConfig(**SMALL | glm),
+            "chatglm": GlmConfig(**SMALL | glm),
+            "glm4": Glm4Config(**SMALL | glm),
+            "gemma2": Gemma2Config(**SMALL | both, query_pre_attn_scalar=20, attn_logit_softcapping=6.0,
+                                   final_logit_softcapping=9.0),
+            "gemma3": Gemma3TextConfig(**SMALL | both, query_pre_attn_scalar=20),
+            "phi3": Phi3Config(**{k: v for k, v in SMALL.items() if k != "head_dim"}, sliding_window=WINDOW)}
+
+
 def build(config, seed: int):
-    config.architectures = [config.__class__.__name__.replace("Config", "ForCausalLM")]
+    stem = config.__class__.__name__.removesuffix("Config").removesuffix("Text")
+    config.architectures = [stem + "ForCausalLM"]
     model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             noise = torch.randn(parameter.shape, generator=generator)
-            value = 1 + 0.3 * noise if "norm" in name else 0.5 * noise if name.endswith("bias") else noise
+            value = 0.3 * noise + ("gemma" not in config.model_type) if "norm" in name else 0.5 * noise if name.endswith("bias") else noise
             if value.ndim == 2 and "embed" not in name:
                 value = 1.5 * value / value.shape[1] ** 0.5
             parameter.copy_(value.bfloat16().float())
@@ -304,6 +330,32 @@ def variants():
     yield "fbgemm_fp8", llama(), {"quant_method": "fbgemm_fp8", "activation_scale_ub": 1200.0,
                                   "modules_to_not_convert": ["lm_head"]}, lambda model: fp8(
                                       model, None, per_row=True, scale_name="weight_scale")
+    for seed, (family, small) in enumerate(families().items()):
+        yield f"{family}_awq", *with_awq(small, {"group_size": 32})
+        # Every second one with act-order, every third with zero points of its own.
+        yield f"{family}_gptq", *with_gptq(small, {"desc_act": seed % 2 == 0, "sym": seed % 3 != 0})
+
+
+def as_chatglm(part: dict, dim: int = -1) -> dict:
+    """The same tensors as THUDM's files have them: Q K V joined, which is side by side where columns are packed."""
+    renamed, fused = {}, {}
+    for name, tensor in part.items():
+        if name in TOP:
+            renamed[TOP[name]] = tensor
+            continue
+        layer, rest = name.removeprefix("model.layers.").split(".", 1)
+        module, kind = rest.rsplit(".", 1)
+        if f"{module}.weight" in IN_LAYER:
+            module = IN_LAYER[f"{module}.weight"].removesuffix(".weight")
+            renamed[f"{LAYER}{layer}.{module}.{kind}"] = tensor
+        else:
+            fused.setdefault(f"{LAYER}{layer}.self_attention.query_key_value.{kind}", {})[module] = tensor
+    for target, parts in fused.items():
+        qkv = [parts[f"self_attn.{letter}_proj"] for letter in "qkv"]
+        is_index = target.endswith(".g_idx")
+        assert not is_index or all(torch.equal(one, qkv[0]) for one in qkv), "one order for all"
+        renamed[target] = qkv[0] if is_index else torch.cat(qkv, dim=dim)
+    return renamed
 
 
 def main() -> None:
@@ -313,19 +365,26 @@ def main() -> None:
         model = build(config, seed)
         tensors, values = quantize(model)
         state = {k: v.bfloat16().contiguous() for k, v in model.state_dict().items() if k.removesuffix(".weight") not in values}
+        written = config.to_diff_dict() | {"architectures": config.architectures}
+        own_code = name.startswith("chatglm")
+        if own_code:
+            tensors, state = as_chatglm(tensors), as_chatglm(state)
+            written = chatglm_config(config.to_dict() | {"rope_theta": config.rope_parameters["rope_theta"]})
         folder = OUT / name
         folder.mkdir(parents=True, exist_ok=True)
         save_file(state | {k: v.contiguous() for k, v in tensors.items()}, folder / "model.safetensors",
                   metadata={"format": "pt"})
-        written = config.to_diff_dict() | {"quantization_config": settings, "architectures": config.architectures}
+        written["quantization_config"] = settings
         (folder / "config.json").write_text(json.dumps(written, indent=1) + "\n")
         generator = torch.Generator().manual_seed(seed)
         samples = {}
         with torch.no_grad():
             for module, value in values.items():
                 model.get_submodule(module).weight.copy_(value)
+            in_file = {f"{module}.weight": value for module, value in values.items()}
+            for name_in_file, value in (as_chatglm(in_file, dim=0) if own_code else in_file).items():
                 places = torch.randint(value.numel(), (24,), generator=generator)
-                samples[f"{module}.weight"] = [[int(p) // value.shape[1], int(p) % value.shape[1],
+                samples[name_in_file] = [[int(p) // value.shape[1], int(p) % value.shape[1],
                                                 float(value.flatten()[p])] for p in places]
             prompt = torch.randint(1, config.vocab_size, (PROMPT,), generator=generator)
             logits = model(prompt[None]).logits[0]

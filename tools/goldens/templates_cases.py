@@ -571,6 +571,18 @@ s is callable
 range is callable
 'upper' is filter
 'nosuch' is filter
+[1] is filter
+{} is test
+missing is filter
+-0.2|round(0, 'ceil')
+'ſİǅßΑΣς'.casefold()
+'Ꭰꭰ ﬃ'.casefold()
+range(4).index(1)
+range(4).index(2.5)
+range(0, 10, 3).index(4)
+range(2, 9, 2).count(4)
+range(9, 2, -2).index(5)
+range(3).nosuch
 'odd' is test
 i is nosuchtest
 s|nosuchfilter

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes src/text/jinja/upper_tables.cc: upper and title case of every character, as this Python has them.
+"""Writes src/text/jinja/upper_tables.cc: upper, title and folded case of every character, as this Python has them.
 
 Run: python tools/goldens/templates_upper_tables.py
 """
@@ -50,12 +50,13 @@ def main():
     shift = {c: ord(chr(c).upper()) - c for c in characters() if len(chr(c).upper()) == 1 and chr(c).upper() != chr(c)}
     upper = [(c, chr(c).upper()) for c in characters() if len(chr(c).upper()) > 1]
     title = [(c, chr(c).title()) for c in characters() if chr(c).title() != chr(c).upper()]
+    fold = [(c, chr(c).casefold()) for c in characters() if chr(c).casefold() != chr(c).lower()]
     found = ranges(shift)
     text = HEAD.format(version=unicodedata.unidata_version)
     text += "\nconst UpperRange kUpperRanges[] = {\n"
     text += rows([f"{{0x{a:X}, 0x{b:X}, {d}, {s}}}," for a, b, d, s in found], 4)
     text += f"\n}};\nconst size_t kUpperRangeCount = {len(found)};\n"
-    for name, table in (("kUpperTexts", upper), ("kTitleTexts", title)):
+    for name, table in (("kUpperTexts", upper), ("kTitleTexts", title), ("kFoldTexts", fold)):
         text += f"\nconst CaseText {name}[] = {{\n"
         text += rows([f"{{0x{c:X}, {literal(t)}}}," for c, t in table], 3)
         text += f"\n}};\nconst size_t {name[:-1]}Count = {len(table)};\n"

@@ -2,7 +2,8 @@
 """Writes tests/golden/tokenizers: small tokenizers of every kind, and what Hugging Face tokenizers and SentencePiece
 make of many strings with them.
 
-Needs tokenizers and sentencepiece. usage: tools/goldens/text_tokenizers.py [output directory]
+Needs tokenizers and sentencepiece, tiktoken and transformers. usage: tools/goldens/text_tokenizers.py [output directory
+[chatglm]]
 """
 import io
 import json
@@ -269,8 +270,65 @@ def gguf_names():
     write("gguf_pre.json", {"texts": texts, "rows": rows})
 
 
+CHATGLM_TOKENS = ["<|endoftext|>", "[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>", "<|system|>", "<|user|>",
+                  "<|assistant|>", "<|observation|>"]
+
+
+def chatglm():
+    """GLM-4's first tokenizer: a tiktoken file, its special tokens in tokenizer_config.json, and code of its own,
+    whose part that matters is written again here over transformers and tiktoken."""
+    import base64
+
+    import tiktoken
+    from transformers import AddedToken as Token
+    from transformers import PreTrainedTokenizer
+
+    trained = Tokenizer(models.BPE())
+    trained.pre_tokenizer = split(LLAMA3)
+    train(trained, 520, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    byte_of = {c: b for b, c in zip(list(range(33, 127)) + list(range(161, 173)) + list(range(174, 256)),
+                                    map(chr, list(range(33, 127)) + list(range(161, 173)) + list(range(174, 256))))}
+    byte_of |= {chr(256 + i): b for i, b in enumerate([*range(33), *range(127, 161), 173])}
+    tokens = sorted(trained.get_vocab(), key=lambda t: (len(t) > 1, trained.token_to_id(t)))
+    ranks = {bytes(byte_of[c] for c in token): rank for rank, token in enumerate(tokens)}
+    folder = os.path.join(OUT, "chatglm")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "tokenizer.model"), "w") as f:
+        f.writelines(f"{base64.b64encode(token).decode()} {rank}\n" for token, rank in ranks.items())
+    flags = dict(lstrip=False, rstrip=False, single_word=False, normalized=False, special=True)
+    added = {str(len(ranks) + i): dict(content=content, **flags) for i, content in enumerate(CHATGLM_TOKENS)}
+    write("chatglm/tokenizer_config.json",
+          {"added_tokens_decoder": added, "additional_special_tokens": CHATGLM_TOKENS, "do_lower_case": False,
+           "auto_map": {"AutoTokenizer": ["tokenization_chatglm.ChatGLM4Tokenizer", None]}, "eos_token": "<|endoftext|>",
+           "clean_up_tokenization_spaces": False, "pad_token": "<|endoftext|>", "remove_space": False,
+           "model_max_length": 1000000, "padding_side": "left", "tokenizer_class": "ChatGLM4Tokenizer"})
+    encoding = tiktoken.Encoding("chatglm", pat_str=LLAMA3, mergeable_ranks=ranks, special_tokens={})
+
+    class ChatGLM4(PreTrainedTokenizer):
+        vocab_size = len(ranks)
+
+        def get_vocab(self):
+            return {str(i): i for i in range(len(ranks))} | self._added_tokens_encoder
+
+        def _tokenize(self, text, **_):
+            return [str(i) for i in encoding.encode_ordinary(text)]
+
+        def _convert_token_to_id(self, token):
+            return int(token)
+
+        def _convert_id_to_token(self, index):
+            return str(index)
+
+    tok = ChatGLM4(added_tokens_decoder={int(i): Token(**t) for i, t in added.items()}, eos_token="<|endoftext|>")
+    frame = [len(ranks) + 2, len(ranks) + 4]
+    texts = STRINGS + ["[gMASK]<sop><|user|>\nhi <|assistant|>\n", "a[MASK]b <|endoftext|>  x"]
+    write("chatglm/expected.json", {"frame": frame, "rows": [[t, tok.encode(t, add_special_tokens=False)] for t in texts]})
+
+
 def main():
     os.makedirs(OUT, exist_ok=True)
+    if sys.argv[2:] == ["chatglm"]:
+        return chatglm()
     write("strings.json", STRINGS)
     byte_level("gpt2", pre_tokenizers.ByteLevel(add_prefix_space=False), specials=["<s>", "<|user|>"])
     byte_level("llama3", split(LLAMA3), post=bos_template, specials=["<s>", "</s>", "<|user|>"], ignore_merges=True)
@@ -309,6 +367,7 @@ def main():
     regexes()
     gguf_names()
     sentencepiece_models()
+    chatglm()
 
 
 if __name__ == "__main__":

@@ -101,6 +101,49 @@ const std::vector<Case>& cases() {
        R"(<tool_call>{"name": "f", "arguments": {"a": 'b'}}</tool_call> ok)",
        " ok",
        {{"f", R"({"a": 'b'}})"}}},
+      // Kimi K2: the id holds the name.
+      {"kimi_k2",
+       "Let me look.<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0<|tool_call_argument_begin|>"
+       "{\"city\": \"Oslo\"}<|tool_call_end|><|tool_call_begin|>functions.get_time:1<|tool_call_argument_begin|>{}"
+       "<|tool_call_end|><|tool_calls_section_end|>",
+       "Let me look.",
+       {{"get_weather", R"({"city": "Oslo"})"}, {"get_time", "{}"}}},
+      {"kimi_k2",
+       "<|tool_calls_section_begin|> <|tool_call_begin|>get_time<|tool_call_argument_begin|> {\"a\": "
+       "\"<|tool_call_end|>\"} "
+       "<|tool_call_end|> <|tool_calls_section_end|> Done.",
+       " Done.",
+       {{"get_time", R"({"a": "<|tool_call_end|>"})"}}},
+      {"kimi_k2", "A <|tool_calls_section_begin|> is odd.", "A <|tool_calls_section_begin|> is odd.", {}},
+      {"kimi_k2",
+       "<|tool_call_begin|>f:0<|tool_call_argument_begin|>no",
+       "<|tool_call_begin|>f:0<|tool_call_argument_begin|>no",
+       {}},
+      // DeepSeek V3 and its distillations, then V3.1.
+      {"deepseek_v3",
+       "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n```json\n{\"city\": "
+       "\"北京\"}\n```"
+       "<｜tool▁call▁end｜>\n<｜tool▁call▁begin｜>function<｜tool▁sep｜>get_time\n```json\n{}\n```<｜tool▁call▁end｜>"
+       "<｜tool▁calls▁end｜>",
+       "",
+       {{"get_weather", R"({"city": "北京"})"}, {"get_time", "{}"}}},
+      {"deepseek_v31",
+       "Now.<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{\"days\": [1, 2]}<｜tool▁call▁end｜>"
+       "<｜tool▁call▁begin｜>get_time<｜tool▁sep｜>{}<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+       "Now.",
+       {{"get_weather", R"({"days": [1, 2]})"}, {"get_time", "{}"}}},
+      {"deepseek_v3", "A ```json\n{}\n``` block <｜tool▁sep｜>", "A ```json\n{}\n``` block <｜tool▁sep｜>", {}},
+      {"deepseek_v31",
+       "<｜tool▁call▁begin｜>f<｜tool▁sep｜>{\"a\": 1}<｜tool▁call▁end｜> ok",
+       " ok",
+       {{"f", R"({"a": 1})"}}},
+      // Command R7B.
+      {"command_r7b",
+       "<|START_ACTION|>[\n    {\"tool_call_id\": \"0\", \"tool_name\": \"get_weather\", \"parameters\": {\"city\": "
+       "\"Rome\"}},\n"
+       "    {\"tool_call_id\": \"1\", \"tool_name\": \"get_time\", \"parameters\": {}}\n]<|END_ACTION|>",
+       "",
+       {{"get_weather", R"({"city": "Rome"})"}, {"get_time", "{}"}}},
       // Llama 3.
       {"llama3_json",
        R"({"name": "get_weather", "parameters": {"city": "SF"}})",
@@ -344,6 +387,15 @@ TEST(ToolCalls, IdsOfTheModelAreKept) {
   const auto answer = parse_whole(options_of("mistral"), "[TOOL_CALLS]f[CALL_ID]a1B2c3D4e[ARGS]{\"a\": 1}");
   ASSERT_EQ(answer.calls.size(), 1U);
   EXPECT_EQ(answer.calls[0].id, "a1B2c3D4e");
+  const auto kimi = parse_whole(options_of("kimi_k2"),
+                                "<|tool_call_begin|>functions.f:12<|tool_call_argument_begin|>{}<|tool_call_end|>");
+  ASSERT_EQ(kimi.calls.size(), 1U);
+  EXPECT_EQ(kimi.calls[0].name, "f");
+  EXPECT_EQ(kimi.calls[0].id, "functions.f:12");
+  const auto command = parse_whole(  // ids that begin again with every answer are none
+      options_of("command_r7b"), R"(<|START_ACTION|>[{"tool_call_id": "0", "tool_name": "f", "parameters": {}}])");
+  ASSERT_EQ(command.calls.size(), 1U);
+  EXPECT_EQ(command.calls[0].id, "");
 }
 
 TEST(ToolCalls, WithoutADialectAllIsContent) {

@@ -15,6 +15,7 @@ struct JsonCallForm {
   std::vector<std::string> closers;  // behind it
   bool bare = false;                 // an answer that begins with such an object is a call
   bool named = false;                // behind an opener also name[ARGS]{…}, name[CALL_ID]id[ARGS]{…} and name{…}
+  bool counts = false;               // the model's ids only count calls: they are not handed on
   bool python = false;               // behind an opener also name.call(key="value") and, with a tool for it, code
 };
 std::unique_ptr<CallParser> make_json_calls(JsonCallForm form, std::shared_ptr<const ToolSet> tools);
@@ -35,6 +36,17 @@ struct TaggedCallForm {
   bool trim_lines = false;           // one line's end at each side of a value is the form's
 };
 std::unique_ptr<CallParser> make_tagged_calls(TaggedCallForm form, std::shared_ptr<const ToolSet> tools);
+
+// Special tokens around each part: section_open, then for each call call_open, name, separator, a JSON object,
+// call_close; then section_close.
+struct MarkedCallForm {
+  std::string section_open, section_close;
+  std::string call_open, call_close;
+  std::string separator;
+  bool fenced = false;    // also: kind, separator, name on a line, and the object as a block of code
+  bool numbered = false;  // the name is written as "functions.name:0", which is the call's id
+};
+std::unique_ptr<CallParser> make_marked_calls(MarkedCallForm form, std::shared_ptr<const ToolSet> tools);
 
 // A list of Python calls: [f(a=1, b="x"), g()].
 struct PythonCallForm {

@@ -76,7 +76,7 @@ class HeadReader {
   // Nothing: go on with the next member.
   std::optional<Outcome> member(const std::string& key) {
     const bool is_string = text_[at_] == '"';
-    if (key == "name" || (key == "function" && is_string)) {
+    if (key == "name" || (key == "function" && is_string) || key == "tool_name") {
       if (!is_string) return Outcome::kBad;
       if (const auto bad = string(head_.name)) return bad;
       return head_.name.empty() || head_.name.size() > kNameBytesMax ? std::optional(Outcome::kBad) : std::nullopt;

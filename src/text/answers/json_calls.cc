@@ -67,7 +67,7 @@ class JsonCalls final : public CallParser {
     head.outcome = static_cast<Head::Outcome>(json.outcome);
     head.end = at + json.end;
     head.name = std::move(json.name);
-    head.id = std::move(json.id);
+    if (!form_.counts) head.id = std::move(json.id);
     head.arguments = std::move(json.arguments);
     head.open = std::move(json.open);
   }

@@ -101,6 +101,35 @@ std::unique_ptr<CallParser> make_nemotron(Tools tools) {
   return make_json_calls({.openers = {"<TOOLCALL>"}, .closers = {"</TOOLCALL>"}}, std::move(tools));
 }
 
+std::unique_ptr<CallParser> make_kimi(Tools tools) {
+  return make_marked_calls({.section_open = "<|tool_calls_section_begin|>",
+                            .section_close = "<|tool_calls_section_end|>",
+                            .call_open = "<|tool_call_begin|>",
+                            .call_close = "<|tool_call_end|>",
+                            .separator = "<|tool_call_argument_begin|>",
+                            .numbered = true},
+                           std::move(tools));
+}
+std::unique_ptr<CallParser> make_deepseek(Tools tools) {
+  return make_marked_calls({.section_open = "<｜tool▁calls▁begin｜>",
+                            .section_close = "<｜tool▁calls▁end｜>",
+                            .call_open = "<｜tool▁call▁begin｜>",
+                            .call_close = "<｜tool▁call▁end｜>",
+                            .separator = "<｜tool▁sep｜>",
+                            .fenced = true},
+                           std::move(tools));
+}
+std::unique_ptr<CallParser> make_command_r(Tools tools) {
+  return make_json_calls({.openers = {"<|START_ACTION|>"}, .closers = {"<|END_ACTION|>"}, .counts = true},
+                         std::move(tools));
+}
+
+const std::vector<std::string>& deepseek_tokens() {
+  static const std::vector<std::string> kTokens = {"<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>",
+                                                   "<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>", "<｜tool▁sep｜>"};
+  return kTokens;
+}
+
 const std::vector<ToolDialect>& dialects() {
   static const std::vector<ToolDialect> kDialects = {
       {"glm45",
@@ -273,6 +302,47 @@ const std::vector<ToolDialect>& dialects() {
        "",
        {"<|assistant|>", "<|observation|>"},
        {"<|observation|>"}},
+      {"kimi_k2",
+       make_kimi,
+       "<|tool_calls_section_begin|>",
+       "<|tool_call_argument_begin|>",
+       "",
+       "<|tool_calls_section_begin|><|tool_call_begin|>functions.",
+       ":0<|tool_call_argument_begin|>",
+       "<|tool_calls_section_begin|><|tool_call_begin|>functions.",
+       {"<|tool_calls_section_begin|>", "<|tool_calls_section_end|>", "<|tool_call_begin|>",
+        "<|tool_call_argument_begin|>", "<|tool_call_end|>"},
+       {}},
+      {"deepseek_v3",
+       make_deepseek,
+       "<｜tool▁calls▁begin｜>",
+       "```json",
+       "",
+       "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>",
+       "\n```json\n",
+       "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>",
+       deepseek_tokens(),
+       {}},
+      {"deepseek_v31",
+       make_deepseek,
+       "<｜tool▁calls▁begin｜>",
+       "",
+       "",
+       "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>",
+       "<｜tool▁sep｜>",
+       "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>",
+       deepseek_tokens(),
+       {}},
+      {"command_r7b",
+       make_command_r,
+       "<|START_ACTION|>",
+       "tool_name",
+       "",
+       "<|START_ACTION|>[\n    {\"tool_call_id\": \"0\", \"tool_name\": \"",
+       "\", \"parameters\":",
+       "<|START_ACTION|>[\n    {\"tool_call_id\": \"0\", \"tool_name\": \"",
+       {"<|START_ACTION|>", "<|END_ACTION|>"},
+       {}},
   };
   return kDialects;
 }
@@ -288,6 +358,7 @@ constexpr std::array kReasoningDialects = {
     ReasoningDialect{"glm45", "<think>", "</think>", false},
     ReasoningDialect{"mistral", "[THINK]", "[/THINK]", false},
     ReasoningDialect{"seed_oss", "<seed:think>", "</seed:think>", false},
+    ReasoningDialect{"command_r7b", "<|START_THINKING|>", "<|END_THINKING|>", false},
 };
 
 const ToolDialect* find_tool_dialect(std::string_view name) {
@@ -333,6 +404,7 @@ std::string_view detect_reasoning_dialect(std::string_view chat_template) {
   const auto holds = [&](std::string_view word) { return chat_template.find(word) != std::string_view::npos; };
   if (holds("<seed:think>")) return "seed_oss";
   if (holds("[THINK]")) return "mistral";
+  if (holds("<|START_THINKING|>")) return "command_r7b";
   if (!holds("<think>") && !holds("</think>")) return "";
   if (holds("[gMASK]")) return "glm45";
   return holds("<｜Assistant｜>") ? "deepseek_r1" : "qwen3";

@@ -236,6 +236,16 @@ std::string to_upper(std::string_view text) {
   return map_characters(text, [](std::string& out, char32_t code, size_t) { append_upper(out, code); });
 }
 
+std::string fold_case(std::string_view text) {
+  return map_characters(text, [](std::string& out, char32_t code, size_t) {
+    if (const char* folded = code < 0x80 ? nullptr : find_text(kFoldTexts, kFoldTextCount, code)) {
+      out += folded;
+    } else {
+      text::append_lower(out, code);
+    }
+  });
+}
+
 std::string to_lower(std::string_view text) {
   return map_characters(text, [&](std::string& out, char32_t code, size_t i) { append_lower_at(out, code, text, i); });
 }

@@ -38,6 +38,7 @@ bool is_printable(char32_t code);  // str.isprintable
 
 std::string to_upper(std::string_view text);
 std::string to_lower(std::string_view text);
+std::string fold_case(std::string_view text);  // str.casefold
 std::string capitalize(std::string_view text);
 std::string title_case(std::string_view text);  // str.title
 std::string swap_case(std::string_view text);

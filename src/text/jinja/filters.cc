@@ -188,7 +188,8 @@ Result<Value> round_filter(Budget&, const Value& input, Arguments arguments) {
   const double unit = std::pow(10.0, static_cast<double>(digits));
   const double scaled = input.number() * unit;
   if (!std::isfinite(scaled)) return invalid_argument("cannot round this number");
-  return Value((method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) / unit);
+  // Whole numbers are integers in between, so there is no -0.
+  return Value(((method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) + 0.0) / unit);
 }
 
 Result<Value> items_filter(Budget& budget, const Value& input, Arguments arguments) {

@@ -54,6 +54,26 @@ Result<Value> items_index(Budget& budget, const Value& self, Arguments arguments
   return invalid_argument("value is not in the list");
 }
 
+// The place in a range, or −1.
+int64_t place_in(const Range& range, const Value& value) {
+  if (!value.is_number() || value.number() != std::floor(value.number())) return -1;
+  const double place = (value.number() - static_cast<double>(range.start)) / static_cast<double>(range.step);
+  return place >= 0 && place < static_cast<double>(range.size()) && place == std::floor(place)
+             ? static_cast<int64_t>(place)
+             : -1;
+}
+
+Result<Value> range_count(Budget&, const Value& self, Arguments arguments) {
+  SLUICE_TRY(const Bound bound, Bound::bind("count", std::move(arguments), {"value"}, 1));
+  return Value(int64_t{place_in(self.range(), bound[0]) >= 0});
+}
+
+Result<Value> range_index(Budget&, const Value& self, Arguments arguments) {
+  SLUICE_TRY(const Bound bound, Bound::bind("index", std::move(arguments), {"value"}, 1));
+  const int64_t place = place_in(self.range(), bound[0]);
+  return place < 0 ? Result<Value>(invalid_argument("value is not in range")) : Result<Value>(Value(place));
+}
+
 Result<Value> list_copy(Budget&, const Value& self, Arguments) { return make_list(self.items()); }
 Result<Value> dict_copy(Budget&, const Value& self, Arguments) { return make_dict(self.dict()); }
 
@@ -104,6 +124,9 @@ Method find_plain(const Value& object, std::string_view name) {
       if (name == "count") return items_count;
       if (name == "index") return items_index;
       return name == "copy" && object.is(Kind::kList) ? list_copy : nullptr;
+    case Kind::kRange:
+      if (name == "count") return range_count;
+      return name == "index" ? range_index : nullptr;
     case Kind::kDict:
       if (name == "get") return dict_get;
       if (name == "items") return dict_view<View::Part::kItems>;

@@ -28,8 +28,6 @@ Result<Value> mapped(Budget& budget, const Value& self, Arguments arguments) {
   return text_like(budget, self, kMap(self.text()));
 }
 
-std::string case_fold(std::string_view text) { return to_lower(text); }
-
 template <Side kSide>
 Result<Value> stripped(Budget& budget, const Value& self, Arguments arguments) {
   SLUICE_TRY(const Bound bound, Bound::bind("strip", std::move(arguments), {"chars"}));
@@ -359,7 +357,7 @@ struct Entry {
 };
 constexpr std::array kMethods = {
     Entry{"capitalize", mapped<capitalize>},
-    Entry{"casefold", mapped<case_fold>},
+    Entry{"casefold", mapped<fold_case>},
     Entry{"center", justify<'^'>},
     Entry{"count", count},
     Entry{"endswith", starts_or_ends<false>},

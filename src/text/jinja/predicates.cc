@@ -75,10 +75,16 @@ Result<bool> cased(Budget& budget, const Value& input, std::string_view method) 
 Result<bool> lower(Budget& budget, const Value& input, Arguments) { return cased(budget, input, "islower"); }
 Result<bool> upper(Budget& budget, const Value& input, Arguments) { return cased(budget, input, "isupper"); }
 
+Result<void> as_name(const Value& input) {
+  if (hashable(input)) return {};
+  return type_error(cat("unhashable type: '", input.type(), "'"));
+}
 Result<bool> is_filter(Budget&, const Value& input, Arguments) {
+  SLUICE_RETURN_IF_ERROR(as_name(input));
   return input.is_string() && find_filter(input.text()) != nullptr;
 }
 Result<bool> is_test(Budget&, const Value& input, Arguments) {
+  SLUICE_RETURN_IF_ERROR(as_name(input));
   return input.is_string() && find_predicate(input.text()) != nullptr;
 }
 

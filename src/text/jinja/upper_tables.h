@@ -1,5 +1,6 @@
 #pragma once
-// Upper and title case; the tables are written by tools/goldens/templates_upper_tables.py. All are sorted by character.
+// Upper, title and folded case; the tables are written by tools/goldens/templates_upper_tables.py. All are sorted by
+// character.
 
 #include <cstddef>
 #include <cstdint>
@@ -15,7 +16,8 @@ struct UpperRange {
 extern const UpperRange kUpperRanges[];
 extern const size_t kUpperRangeCount;
 
-// Characters that become several ("ß" → "SS"), and those whose title case is not their upper case.
+// Characters that become several ("ß" → "SS"), those whose title case is not their upper case, and those whose folded
+// case is not their lower case.
 struct CaseText {
   char32_t code;
   const char* text;
@@ -24,5 +26,7 @@ extern const CaseText kUpperTexts[];
 extern const size_t kUpperTextCount;
 extern const CaseText kTitleTexts[];
 extern const size_t kTitleTextCount;
+extern const CaseText kFoldTexts[];
+extern const size_t kFoldTextCount;
 
 }  // namespace sluice::text::jinja
