@@ -31,7 +31,7 @@ struct Settings {
   int64_t context = 0;
   int64_t max_concurrency = 0;
   int64_t chunk_tokens = 0;
-  double prefill_slowdown = 8;
+  double prefill_slowdown = 0;
   int64_t queue_max = 1024;
   bool prefix_cache = true;
   std::string speculate = "auto";

@@ -9,7 +9,7 @@ namespace sluice::engine {
 struct StepBudgetOptions {
   int rows_max = 512;
   double slowdown = 0;        // 0: no limit
-  int prefill_rows_min = 128;  // fewer cost nearly as much a row as one step each: every step reads all weights
+  int prefill_rows_min = 32;  // fewer cost nearly as much as these: every step reads all weights
 };
 
 class StepBudget {

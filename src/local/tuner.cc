@@ -90,10 +90,12 @@ class Tuner {
 
   double elapsed_s() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
 
-  void report() const {
+  void report() {
     if (!progress_) return;
     const auto total = static_cast<size_t>(options_.seconds_max * 1000);
-    progress_(std::min(static_cast<size_t>(elapsed_s() * 1000), total - 1), total);
+    // Time begins anew after the warm-up; what was told does not go back.
+    reported_ = std::max(reported_, std::min(static_cast<size_t>(elapsed_s() * 1000), total - 1));
+    progress_(reported_, total);
   }
 
   Result<void> warm_up(const Way& way) {
@@ -187,6 +189,7 @@ class Tuner {
   const std::function<void(size_t, size_t)>& progress_;
   const int threads_max_;
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  size_t reported_ = 0;
   int rows_max_ = 0, sequences_max_ = 0;
   double row_s_ = 0;  // of the last step that says what a row costs
   std::span<const float> logits_;
