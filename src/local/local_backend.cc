@@ -146,8 +146,7 @@ class EngineBackend final : public LocalBackend {
                model::load_decoder(files, description, load, *ops_, *pool_, report.on_progress));
     if (!tuning && wants_measuring(options, record, description)) {
       SLUICE_TRY(tuning, measure(*decoder, options, report));
-      // On a machine too busy to measure a single chunk the next start tries again.
-      if (tuning->chunk_tokens > 0) record.write(*tuning);
+      record.write(*tuning);  // also what a slow or busy machine left open, or every start would take as long
       model::MemoryRequest request = asked;
       request.limit = plan_.limit;  // the weights are in memory by now
       const model::MemoryPlan usual = plan_;

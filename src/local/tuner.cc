@@ -109,6 +109,11 @@ class Tuner {
   // Whether so many steps of so many rows are likely to be done in time. The first rows of a step cost most.
   bool affordable(int rows, int steps) const { return elapsed_s() + row_s_ * rows * steps <= options_.seconds_max; }
 
+  // Whether a question asked since `begin` is measured once more: of slow steps fewer times, so that all get an answer.
+  bool again(int times, double begin) const {
+    return times == 0 || (times < kRepeats && elapsed_s() - begin < options_.seconds_max / 8);
+  }
+
   Result<double> step(const Way& way, int sequences, int rows) {
     const model::StepMeans means = {.ops = way.ops, .threads = way.threads};
     decoder_.compute_with(means, means, 0);
@@ -122,7 +127,8 @@ class Tuner {
   // The shortest of several; 0 when there is no time for it.
   Result<double> measure(std::string_view what, const Way& way, int sequences, int rows) {
     double best = 0;
-    for (int i = 0; i < kRepeats && affordable(sequences * rows, 1); ++i) {
+    const double begin = elapsed_s();
+    for (int i = 0; again(i, begin) && affordable(sequences * rows, 1); ++i) {
       SLUICE_TRY(const double seconds, step(way, sequences, rows));
       if (best == 0 || seconds < best) best = seconds;
       if (sequences * rows >= 8) row_s_ = seconds / (sequences * rows);
@@ -135,7 +141,8 @@ class Tuner {
   Result<std::vector<double>> measure_all(const std::vector<Way>& ways, int rows) {
     std::vector<double> best;
     const int steps = static_cast<int>(ways.size());
-    for (int i = 0; i < kRepeats && affordable(rows, steps); ++i) {
+    const double begin = elapsed_s();
+    for (int i = 0; again(i, begin) && affordable(rows, steps); ++i) {
       best.resize(ways.size(), std::numeric_limits<double>::max());
       for (size_t w = 0; w < ways.size(); ++w) {
         SLUICE_TRY(const double seconds, step(ways[w], 1, rows));
