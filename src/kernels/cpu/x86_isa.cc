@@ -21,20 +21,37 @@ namespace avx512vnni {
 extern const CpuKernels kKernels;
 }
 namespace avx512bf16 {
-extern const CpuKernels kKernels;
-}
+void round_rows(const RoundShare& share);
+void matmul_bf16(const Bf16Share& share);
+}  // namespace avx512bf16
 namespace amx {
-extern const CpuKernels kTiledKernels;
-}
+void matmul_tiled(const PackedShare& share);
+void matmul_bf16_tiled(const Bf16Share& share);
+}  // namespace amx
 
 namespace {
 
+// The kernels of VNNI, beside those of one more unit.
+const CpuKernels kBf16Kernels = [] {
+  CpuKernels kernels = avx512vnni::kKernels;
+  kernels.round_rows = avx512bf16::round_rows;
+  kernels.matmul_bf16 = avx512bf16::matmul_bf16;
+  return kernels;
+}();
+const CpuKernels kAmxKernels = [] {
+  CpuKernels kernels = avx512vnni::kKernels;
+  kernels.matmul_tiled = amx::matmul_tiled;
+  kernels.use_tiles = true;
+  kernels.matmul_bf16 = amx::matmul_bf16_tiled;
+  return kernels;
+}();
+
 constexpr Ops kAvx2 = OpsOnCpu<avx2::kKernels>::table("avx2", true);
 constexpr Ops kTiles = OpsOnCpu<avx2::kTiledKernels>::table("tiles", false);
-constexpr Ops kAmx = OpsOnCpu<amx::kTiledKernels>::table("amx", true);
+constexpr Ops kAmx = OpsOnCpu<kAmxKernels>::table("amx", true);
 constexpr Ops kAvx512 = OpsOnCpu<avx512::kKernels>::table("avx512", true);
 constexpr Ops kAvx512Vnni = OpsOnCpu<avx512vnni::kKernels>::table("avx512vnni", true);
-constexpr Ops kAvx512Bf16 = OpsOnCpu<avx512bf16::kKernels>::table("avx512bf16", true);
+constexpr Ops kAvx512Bf16 = OpsOnCpu<kBf16Kernels>::table("avx512bf16", true);
 
 // __builtin_cpu_supports also asks whether the operating system saves the registers.
 bool has_avx2() {
@@ -55,11 +72,11 @@ Ops tried(Ops ops, const CpuKernels& kernels) {
   return ops;
 }
 const Ops* avx512bf16_ops() {
-  static const Ops ops = tried(kAvx512Bf16, avx512bf16::kKernels);
+  static const Ops ops = tried(kAvx512Bf16, kBf16Kernels);
   return &ops;
 }
 const Ops* amx_ops() {
-  static const Ops ops = tried(kAmx, amx::kTiledKernels);
+  static const Ops ops = tried(kAmx, kAmxKernels);
   return &ops;
 }
 
@@ -76,7 +93,7 @@ void append_cpu_ops(std::vector<const Ops*>& tables) {
   if (has_avx512bf16()) tables.push_back(avx512bf16_ops());
   if (!may_use_tiles()) return;
   // Tiles that gain nothing here can still be asked for by name.
-  static const bool gains = tiles_gain(avx512vnni::kKernels, amx::kTiledKernels);
+  static const bool gains = tiles_gain(avx512vnni::kKernels, kAmxKernels);
   tables.insert(gains ? tables.end() : tables.begin() + plain, amx_ops());
 }
 

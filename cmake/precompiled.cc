@@ -1,0 +1,1 @@
+// Nothing: the source of the targets whose precompiled headers others use.
