@@ -63,9 +63,7 @@ SLUICE_INLINE void store_bytes(int8_t* p, I a) {
 #endif
 
 SLUICE_INLINE I magnitude_bits(F a) { return int_and(as_int(a), int_set1(0x7FFFFFFF)); }
-SLUICE_INLINE void prefetch_later(const std::byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1); }
-
-SLUICE_INLINE void prefetch_x(const std::byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
+SLUICE_INLINE void prefetch(const std::byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
 SLUICE_INLINE I int_broadcast(const std::byte* p) {
   int32_t four;
   __builtin_memcpy(&four, p, sizeof four);

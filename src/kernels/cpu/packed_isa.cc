@@ -11,14 +11,17 @@ namespace {
 constexpr int kLineBytes = 64;
 constexpr int kTileRows = kWidth == 16 ? 6 : 4;
 constexpr int kTilePanels = kWidth == 16 ? 2 : 1;
-constexpr int kStreamAhead = 4096;  // bytes
+constexpr int kStreamAhead = 2048;  // bytes
 constexpr int kUnit = 16;           // elements of k between two looks at a group's end
+template <int kBits>
+constexpr int kUnitLines = kUnit * kBits / 32;  // of a panel
 
-// What the next pass will read is called for while this one multiplies.
+// What will be read next is called for while a tile multiplies, a few lines with every unit of k: more at once would
+// stand in the way of the loads behind them.
 struct Ahead {
-  const std::byte* from;  // null: nothing
-  int lines;              // for every activation group and panel
-  bool x;                 // the rows of x behind the tile's
+  const std::byte* from;  // of the tile's first panel
+  int lines;              // of every panel for each unit of k
+  bool x;                 // also the rows of x behind the tile's
 };
 
 struct Place {
@@ -34,9 +37,8 @@ struct Place {
 template <int kBits, int kRows, int kPanels>
 SLUICE_INLINE void multiply_unit(const std::byte* const w[kPanels], const std::byte* x, int64_t stride,
                                  I sums[kRows][kPanels][kParts]) {
-  constexpr int kLines = kUnit * kBits / 32;
 #pragma GCC unroll 4
-  for (int line = 0; line < kLines; ++line) {
+  for (int line = 0; line < kUnitLines<kBits>; ++line) {
     I bytes[kPanels][kParts];
 #pragma GCC unroll 4
     for (int i = 0; i < kPanels * kParts; ++i)
@@ -58,10 +60,19 @@ SLUICE_INLINE void multiply_unit(const std::byte* const w[kPanels], const std::b
   }
 }
 
+template <int kPanels>
+SLUICE_INLINE void call_ahead(Ahead& ahead, size_t panel_step) {
+#pragma GCC unroll 1
+  for (int line = 0; line < ahead.lines; ++line, ahead.from += kLineBytes) {
+#pragma GCC unroll 4
+    for (int c = 0; c < kPanels; ++c) prefetch(ahead.from + static_cast<size_t>(c) * panel_step);
+  }
+}
+
 // Elements [0, count) of a group: dot[r][c] = start(r) + Σ code(w) · code(x).
 template <int kBits, int kRows, int kPanels, class Start>
 SLUICE_INLINE void multiply_group(const std::byte* w[kPanels], const std::byte*& x, int64_t stride, int64_t count,
-                                  const Start& start, I dot[kRows][kPanels][kParts]) {
+                                  Ahead& ahead, size_t panel_step, const Start& start, I dot[kRows][kPanels][kParts]) {
   bool begun = !kWordSums<kBits>;
   if (begun) {
 #pragma GCC unroll 8
@@ -75,6 +86,7 @@ SLUICE_INLINE void multiply_group(const std::byte* w[kPanels], const std::byte*&
     int64_t run = kWordSums<kBits> && count > kWordRun ? kWordRun : count;
     count -= run;
     for (; run > 0; run -= kUnit, x += kUnit * kCodeBytes<kBits>) {
+      call_ahead<kPanels>(ahead, panel_step);
       multiply_unit<kBits, kRows, kPanels>(w, x, stride, kWordSums<kBits> ? words : dot);
 #pragma GCC unroll 4
       for (int c = 0; c < kPanels; ++c) w[c] += kUnit * kLanes * kBits / 8;
@@ -121,15 +133,11 @@ template <int kBits, bool kMinima, int kGroup, int kRows, int kPanels>
 
   for (int64_t k = at.k_begin; k < at.k_end; k += kActivationGroup, ++x_scales) {
     const int64_t activation_end = k + kActivationGroup < at.k_end ? k + kActivationGroup : at.k_end;
-    for (int line = 0; line < ahead.lines; ++line, ahead.from += kLineBytes) {
-#pragma GCC unroll 4
-      for (int c = 0; c < kPanels; ++c) prefetch_later(ahead.from + static_cast<size_t>(c) * at.step);
-    }
     if (ahead.x) {
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
         for (int line = 0; line < kActivationGroup * kCodeBytes<kBits>; line += kLineBytes)
-          prefetch_x(x + (r + kRows) * s.x.stride + line);
+          prefetch(x + (r + kRows) * s.x.stride + line);
       }
     }
     F inner[kRows][kPanels][kParts] = {};
@@ -139,7 +147,7 @@ template <int kBits, bool kMinima, int kGroup, int kRows, int kPanels>
       const int64_t count = kGroup > 0 || group_size < left ? group_size : left;
       I dot[kRows][kPanels][kParts];
       const auto start = [&](int r) { return int_set1(kMinima ? kSumStart : x_sums[r * s.x.sum_stride]); };
-      multiply_group<kBits, kRows, kPanels>(w, x, s.x.stride, count, start, dot);
+      multiply_group<kBits, kRows, kPanels>(w, x, s.x.stride, count, ahead, at.step, start, dot);
 #pragma GCC unroll 8
       for (int i = 0; i < kPanels * kParts; ++i) {
         const int c = i / kParts;
@@ -207,6 +215,12 @@ SLUICE_INLINE void finish_tile(const PackedShare& s, int64_t row, int64_t rows, 
   }
 }
 
+// Of the rows that are left. A tile of one row or two would wait for its own sums: it takes some from the one before.
+SLUICE_INLINE int64_t tile_rows(int64_t left) {
+  if (kTileRows < 6 || left <= kTileRows || left >= kTileRows + 3) return least(left, kTileRows);
+  return (left + 1) / 2;
+}
+
 // Panels from `panel` on, times all rows of the share, over one block of k.
 struct Block {
   int64_t panel;
@@ -220,16 +234,19 @@ void multiply_block(const PackedShare& s, const Block& block) {
   const std::byte* const panel = s.panels + static_cast<size_t>(block.panel) * s.panel_bytes;
   const int64_t rows = s.row_end - s.row_begin;
   const int64_t tiles = (rows + kTileRows - 1) / kTileRows;
-  const int64_t groups = (block.k_end - block.k_begin + kActivationGroup - 1) / kActivationGroup;
-  constexpr int kGroupLines = kActivationGroup * kLanes * kBits / 8 / kLineBytes;
-  Ahead ahead = {block.next, block.next == nullptr ? 0 : static_cast<int>((kGroupLines + tiles - 1) / tiles),
-                 tiles > 1};
+  // The first tiles call for the next block.
+  const int64_t lines = kUnitLines<kBits> * (block.k_end - block.k_begin) / kUnit;
+  const int64_t calling = tiles >= kUnitLines<kBits> ? kUnitLines<kBits> : tiles >= 2 ? 2 : 1;
   float* sums = s.scratch + (block.panel - s.panel_begin) * rows * kLanes;
-  for (int64_t row = 0; row < rows; row += kTileRows, sums += kTileRows * kPanels * kLanes) {
-    const int64_t count = least(kTileRows, rows - row);
+  int64_t row = 0;
+  for (int64_t tile = 0, count; tile < tiles; ++tile, row += count, sums += count * kPanels * kLanes) {
+    count = tile_rows(rows - row);
+    Ahead ahead = {nullptr, 0, tiles > 1};
+    if (block.next != nullptr && tile < calling)
+      ahead = {block.next + tile * lines / calling * kLineBytes, static_cast<int>(kUnitLines<kBits> / calling),
+               tiles > 1};
     const Place at = {panel, s.panel_bytes, s.row_begin + row, block.k_begin, block.k_end, sums};
     multiply_rows<kBits, kMinima, kGroup, kPanels>(static_cast<int>(count), s, at, block.k_begin == 0, ahead);
-    if (ahead.from != nullptr) ahead.from += int64_t{ahead.lines} * kLineBytes * groups;
     if (block.k_end < s.depth) continue;
     int64_t panels[kPanels];
     for (int c = 0; c < kPanels; ++c) panels[c] = block.panel + c;
@@ -243,11 +260,10 @@ template <int kBits, bool kMinima, int kGroup, int kPanels>
 int64_t stream_panels(const PackedShare& s, int64_t panel) {
   const int64_t length = (s.panel_end - panel) / kPanels;
   const int rows = static_cast<int>(s.row_end - s.row_begin);
-  constexpr int kGroupLines = kActivationGroup * kLanes * kBits / 8 / kLineBytes;
   for (int64_t i = 0; i < length; ++i) {
     const std::byte* first = s.panels + static_cast<size_t>(panel + i) * s.panel_bytes;
     const Place at = {first, static_cast<size_t>(length) * s.panel_bytes, s.row_begin, 0, s.depth, s.scratch};
-    multiply_rows<kBits, kMinima, kGroup, kPanels>(rows, s, at, true, {first + kStreamAhead, kGroupLines, false});
+    multiply_rows<kBits, kMinima, kGroup, kPanels>(rows, s, at, true, {first + kStreamAhead, kUnitLines<kBits>, false});
     int64_t panels[kPanels];
     for (int c = 0; c < kPanels; ++c) panels[c] = panel + i + c * length;
     finish_tile<kPanels>(s, s.row_begin, rows, panels, s.scratch);
