@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/ops_on_cpu.h"
+#include "kernels/cpu/panel_tasks.h"
 #include "kernels/cpu/scratch.h"
 #include "tensor/packed_matrix.h"
 
@@ -18,9 +19,6 @@ constexpr int64_t kFewRows = 16;                 // of one tile
 constexpr int64_t kShareRows = 256;              // at most, that meet kSharePanels while they are in a level-2 cache
 constexpr int64_t kSharePanels = 8;
 constexpr int64_t kSkew = 32;  // elements between rounded rows, so that they do not meet in one cache set
-
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
 
 struct RoundedRows {
   const uint16_t* x;
@@ -50,22 +48,18 @@ RoundedRows round(const CpuKernels& kernels, ThreadPool& pool, const MatmulArgs&
   return {whole.out, whole.stride};
 }
 
-// How the matrices of one call are cut: tasks of `panels` panels by `rows` rows.
-struct Cut {
-  int64_t panels;
-  int64_t rows;
-};
-
-Cut cut(const ThreadPool& pool, int64_t rows, const PackedView& view, int64_t panels_in_all) {
+PanelTasks::Cut cut(const ThreadPool& pool, int64_t rows, const PackedView& view, int64_t panels_in_all) {
   const int64_t wanted = kSharesPerThread * pool.threads();
   const int64_t balanced = std::max<int64_t>(1, panels_in_all / wanted);
   const int64_t streaming = std::max<int64_t>(1, kStreamBytes / static_cast<int64_t>(view.panel_bytes));
   const int64_t most = rows <= kFewRows ? streaming : kSharePanels;
-  const int64_t panels = round_up(std::min(balanced, most), 4);
-  if (rows <= 2 * kRoundedBlockRows) return {panels, rows};
-  const int64_t pieces = std::max<int64_t>(1, divide_up(panels_in_all, panels));
+  PanelTasks::Cut cut = {
+      .threads = pool.threads(), .panels = round_up(std::min(balanced, most), 4), .unit = 4, .rows = rows};
+  if (rows <= 2 * kRoundedBlockRows) return cut;
+  const int64_t pieces = std::max<int64_t>(1, divide_up(panels_in_all, cut.panels));
   const int64_t balanced_rows = divide_up(rows, std::max<int64_t>(1, wanted / pieces));
-  return {panels, round_up(std::min(balanced_rows, kShareRows), kRoundedBlockRows)};
+  cut.rows = round_up(std::min(balanced_rows, kShareRows), kRoundedBlockRows);
+  return cut;
 }
 
 }  // namespace
@@ -80,37 +74,30 @@ void matmul_bf16(const CpuKernels& kernels, ThreadPool& pool, std::span<const Ma
   }
   const PackedView first = packed_view(*all.front().weight);
   const RoundedRows x = round(kernels, pool, all.front(), first);
-  const Cut pieces = cut(pool, rows, first, panels);
-  const int64_t row_tasks = divide_up(rows, pieces.rows);
-  const auto tasks_of = [&](const PackedView& view) {
-    return divide_up(view.panel_count(), pieces.panels) * row_tasks;
-  };
-  const auto one = [&](int64_t task, int) {
-    size_t which = 0;
-    PackedView view = first;
-    for (; task >= tasks_of(view); view = packed_view(*all[++which].weight)) task -= tasks_of(view);
+  const PanelTasks tasks(all, cut(pool, rows, first, panels));
+  const auto one = [&](int64_t number, int) {
+    const PanelTask task = tasks[number];
     Bf16Share share = {};
-    share.panels = view.panels;
-    share.panel_bytes = view.panel_bytes;
-    share.n = view.n;
-    share.depth = view.depth;
+    share.panels = task.view.panels;
+    share.panel_bytes = task.view.panel_bytes;
+    share.n = task.view.n;
+    share.depth = task.view.depth;
     share.x = x.x;
     share.stride = x.stride;
-    share.bias = all[which].bias;
-    share.out = all[which].out;
-    share.accumulate = all[which].accumulate;
-    share.panel_begin = task / row_tasks * pieces.panels;
-    share.panel_end = std::min(view.panel_count(), share.panel_begin + pieces.panels);
-    share.row_begin = task % row_tasks * pieces.rows;
-    share.row_end = std::min(rows, share.row_begin + pieces.rows);
+    share.bias = task.args->bias;
+    share.out = task.args->out;
+    share.accumulate = task.args->accumulate;
+    share.panel_begin = task.panel_begin;
+    share.panel_end = task.panel_end;
+    share.row_begin = task.row_begin;
+    share.row_end = task.row_end;
     share.scratch =
         thread_scratch(bf16_scratch_floats(share.row_end - share.row_begin, share.panel_end - share.panel_begin));
     kernels.matmul_bf16(share);
   };
-  int64_t tasks = 0;
-  for (const MatmulArgs& args : all) tasks += tasks_of(packed_view(*args.weight));
-  if (pool.threads() > 1 && products >= kSerialProducts) return pool.parallel_for(tasks, one);
-  for (int64_t task = 0; task < tasks; ++task) one(task, 0);
+  const int64_t count = tasks.count();
+  if (pool.threads() > 1 && products >= kSerialProducts) return pool.parallel_for(count, one);
+  for (int64_t task = 0; task < count; ++task) one(task, 0);
 }
 
 }  // namespace sluice::kernels::on_cpu

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "kernels/cpu/ops_on_cpu.h"
+#include "kernels/cpu/panel_tasks.h"
 #include "kernels/cpu/scratch.h"
 #include "tensor/packed_matrix.h"
 
@@ -19,9 +20,6 @@ constexpr int64_t kPanelsPerShareMax = 32;
 constexpr int64_t kTiledRowsLeast = 16;  // fewer leave most of a tile empty
 constexpr int64_t kTiledRows = 32;       // coded rows are read in blocks of this
 constexpr int64_t kSkew = 64;            // bytes between coded rows, so that they do not meet in one cache set
-
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
 
 bool use_tiles(const CpuKernels& kernels, int64_t rows) { return kernels.use_tiles && rows >= kTiledRowsLeast; }
 
@@ -74,7 +72,8 @@ CodedRows code(const CpuKernels& kernels, ThreadPool& pool, const MatmulArgs& ar
   return whole.out;
 }
 
-PackedShare packed_share(const MatmulArgs& args, const PackedView& view, const CodedRows& x) {
+PackedShare packed_share(const PanelTask& task, const CodedRows& x) {
+  const PackedView& view = task.view;
   PackedShare share = {};
   share.panels = view.panels;
   share.panel_bytes = view.panel_bytes;
@@ -86,21 +85,20 @@ PackedShare packed_share(const MatmulArgs& args, const PackedView& view, const C
   share.n = view.n;
   share.depth = view.depth;
   share.x = x;
-  share.bias = args.bias;
-  share.out = args.out;
-  share.accumulate = args.accumulate;
-  share.row_end = args.rows;
-  share.panel_end = view.panel_count();
+  share.bias = task.args->bias;
+  share.out = task.args->out;
+  share.accumulate = task.args->accumulate;
+  share.row_begin = task.row_begin;
+  share.row_end = task.row_end;
+  share.panel_begin = task.panel_begin;
+  share.panel_end = task.panel_end;
+  share.scratch =
+      thread_scratch(packed_scratch_floats(task.row_end - task.row_begin, task.panel_end - task.panel_begin));
   return share;
 }
 
-// How the matrices of one call are cut: tasks of `panels` panels by `rows` rows.
-struct Cut {
-  int64_t panels;
-  int64_t rows;
-};
-Cut cut(const ThreadPool& pool, const MatmulArgs& args, const PackedView& view, const CodedRows& x,
-        int64_t panels_in_all) {
+PanelTasks::Cut cut(const ThreadPool& pool, const MatmulArgs& args, const PackedView& view, const CodedRows& x,
+                    int64_t panels_in_all) {
   const int64_t wanted = kSharesPerThread * pool.threads();
   const int64_t streaming = std::max<int64_t>(1, kShareBytes / static_cast<int64_t>(view.panel_bytes));
   const int64_t balanced = std::max<int64_t>(1, panels_in_all / wanted);
@@ -112,7 +110,10 @@ Cut cut(const ThreadPool& pool, const MatmulArgs& args, const PackedView& view, 
   const int64_t rows = std::clamp(balanced_rows, std::min(args.rows, kRowsPerShareLeast), rows_max);
   // Whole blocks of tiles, or whole tiles of registers (of four or six rows): nearly so for all.
   const int64_t unit = args.rows > kTiledRows ? kTiledRows : 12;
-  return {panels, round_up(divide_up(args.rows, divide_up(args.rows, rows)), unit)};
+  return {.threads = pool.threads(),
+          .panels = panels,
+          .unit = 2,
+          .rows = round_up(divide_up(args.rows, divide_up(args.rows, rows)), unit)};
 }
 
 // All products of `all` meet the same coded rows.
@@ -124,31 +125,14 @@ void multiply(const CpuKernels& kernels, ThreadPool& pool, std::span<const Matmu
     products += args.rows * view.n * view.k;
   }
   const int64_t rows = all.front().rows;
-  const Cut pieces = cut(pool, all.front(), packed_view(*all.front().weight), x, panels);
-  const bool serial = pool.threads() == 1 || products < kSerialProducts;
-  const int64_t row_tasks = divide_up(rows, pieces.rows);
-  int64_t tasks = 0;
-  for (const MatmulArgs& args : all)
-    tasks += divide_up(packed_view(*args.weight).panel_count(), pieces.panels) * row_tasks;
+  const PanelTasks tasks(all, cut(pool, all.front(), packed_view(*all.front().weight), x, panels));
   const auto one = [&](int64_t task, int) {
-    size_t which = 0;
-    PackedView view = packed_view(*all[0].weight);
-    for (;; view = packed_view(*all[++which].weight)) {
-      const int64_t own = divide_up(view.panel_count(), pieces.panels) * row_tasks;
-      if (task < own) break;
-      task -= own;
-    }
-    PackedShare share = packed_share(all[which], view, x);
-    share.panel_begin = task / row_tasks * pieces.panels;
-    share.panel_end = std::min(view.panel_count(), share.panel_begin + pieces.panels);
-    share.row_begin = task % row_tasks * pieces.rows;
-    share.row_end = std::min(rows, share.row_begin + pieces.rows);
-    share.scratch =
-        thread_scratch(packed_scratch_floats(share.row_end - share.row_begin, share.panel_end - share.panel_begin));
+    const PackedShare share = packed_share(tasks[task], x);
     (use_tiles(kernels, rows) ? kernels.matmul_tiled : kernels.matmul_packed)(share);
   };
-  if (!serial) return pool.parallel_for(tasks, one);
-  for (int64_t task = 0; task < tasks; ++task) one(task, 0);
+  const int64_t count = tasks.count();
+  if (pool.threads() > 1 && products >= kSerialProducts) return pool.parallel_for(count, one);
+  for (int64_t task = 0; task < count; ++task) one(task, 0);
 }
 
 }  // namespace
