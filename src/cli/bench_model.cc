@@ -37,7 +37,7 @@ class Floor {
     const int packed_bits = down.dtype == DType::kPacked ? packed_view(down).format.bits : 0;
     peak_ = kernels::best_limit(limits, "fp32");
     if (down.dtype == DType::kBF16 || packed_bits == 16) peak_ = std::max(peak_, kernels::best_limit(limits, "bf16"));
-    if (is_quantized(down.dtype) || packed_bits == 8 || packed_bits == 4)
+    if (is_quantized(down.dtype) || (packed_bits > 0 && packed_bits < 16))
       peak_ = std::max(peak_, kernels::best_limit(limits, "int8"));
     if (packed_bits == 4) peak_ = std::max(peak_, kernels::best_limit(limits, "int4"));
   }

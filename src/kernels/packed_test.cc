@@ -20,7 +20,7 @@ struct PackedWeight {
 
 std::vector<PackedFormat> formats() {
   std::vector<PackedFormat> all;
-  for (const int bits : {4, 8}) {
+  for (const int bits : {4, 6, 8}) {
     for (const int group : {16, 32, 64, 128}) {
       for (const bool minima : {false, true})
         all.push_back({.bits = bits, .group = group, .minima = minima, .shift = 3});

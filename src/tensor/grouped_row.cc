@@ -58,7 +58,7 @@ void read_five_bits(const std::byte* in, int offset, uint8_t* codes) {
 
 void read_q5_0(const std::byte* in, const Cursor& to) {
   *to.scales = half_at(in);
-  read_five_bits(in + 2, 128 - 16, to.codes);
+  read_five_bits(in + 2, 32 - 16, to.codes);
 }
 
 void read_q5_1(const std::byte* in, const Cursor& to) {
@@ -137,7 +137,7 @@ void read_q6_k(const std::byte* in, const Cursor& to) {
     const int half = e / 128, quarter = e / 32 % 4, l = e % 32;
     const unsigned low = byte_at(in, half * 64 + quarter % 2 * 32 + l) >> (4 * (quarter / 2)) & 15;
     const unsigned high = byte_at(in, 128 + half * 32 + l) >> (2 * quarter) & 3;
-    to.codes[e] = static_cast<uint8_t>((low | high << 4) + 128 - 32);
+    to.codes[e] = static_cast<uint8_t>(low | high << 4);
   }
 }
 
@@ -157,9 +157,9 @@ constexpr TypeEntry entry_of(DType dtype) {
     case DType::kQ4_1:
       return {{4, 32, true, true}, read_q4_1};
     case DType::kQ5_0:
-      return {{8, 32, false, true}, read_q5_0};
+      return {{6, 32, false, true}, read_q5_0};
     case DType::kQ5_1:
-      return {{8, 32, true, true}, read_q5_1};
+      return {{6, 32, true, true}, read_q5_1};
     case DType::kIQ4_NL:
       return {{8, 32, false, true}, read_iq4_nl};
     case DType::kIQ4_XS:
@@ -171,9 +171,9 @@ constexpr TypeEntry entry_of(DType dtype) {
     case DType::kQ4_K:
       return {{4, 32, true, false}, read_q4_k};
     case DType::kQ5_K:
-      return {{8, 32, true, false}, read_q5_k};
+      return {{6, 32, true, false}, read_q5_k};
     case DType::kQ6_K:
-      return {{8, 16, false, false}, read_q6_k};
+      return {{6, 16, false, false}, read_q6_k};
     default:
       return {};
   }

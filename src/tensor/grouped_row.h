@@ -13,11 +13,11 @@ namespace sluice {
 
 // How a type's codes are to be read.
 struct GroupedType {
-  int bits = 0;  // 4 or 8; 0: the type has no such form
+  int bits = 0;  // 4, 6 or 8; 0: the type has no such form
   int group = 0;
   bool minima = false;       // value = scale · code + minimum; else value = scale · (code − offset)
   bool half_scales = false;  // scales and minima are f16 exactly
-  int offset() const { return minima ? 0 : bits == 4 ? 8 : 128; }
+  int offset() const { return minima ? 0 : 1 << (bits - 1); }
 };
 
 // The form of a stored type; bits = 0 for floating and integer types.

@@ -48,7 +48,8 @@ PackedView layout(const PackedFormat& format, int64_t n, int64_t k) {
 bool known_format(const PackedFormat& f) {
   if (f.shift < 0 || f.shift > 24) return false;
   if (f.bits == 16) return f.group == 0 && !f.minima;
-  return (f.bits == 4 || f.bits == 8) && (f.group == 16 || f.group == 32 || f.group == 64 || f.group == 128);
+  return (f.bits == 4 || f.bits == 6 || f.bits == 8) &&
+         (f.group == 16 || f.group == 32 || f.group == 64 || f.group == 128);
 }
 
 void store_half(std::byte* to, uint16_t bits) { std::memcpy(to, &bits, sizeof bits); }
@@ -101,7 +102,7 @@ Rounded round_group(const float* x, int64_t count, const PackedFormat& format, u
   } else if (format.bits == 4) {
     result.scale = as_half(extreme(x, count) / -8.0f);  // the extreme becomes exactly −8, as in q4_0
   } else {
-    result.scale = as_half(largest_magnitude(x, count) / 127.0f);
+    result.scale = as_half(largest_magnitude(x, count) / static_cast<float>(format.offset() - 1));
     least_code = 1;
   }
   const float inverse = result.scale != 0 ? 1.0f / result.scale : 0.0f;
@@ -150,11 +151,26 @@ uint32_t four_codes(const uint8_t* codes) {
 // Puts row `lane` of a panel in its place. Codes are padded with those of 0.
 void place_codes(GroupedRow& row, const PackedView& view, int lane, std::byte* panel) {
   row.codes.resize(static_cast<size_t>(view.depth), static_cast<uint8_t>(view.format.offset()));
-  const int64_t step = 32 / view.format.bits;
-  for (int64_t e = 0; e < view.depth; e += step) {
-    uint32_t four = four_codes(row.codes.data() + e);
-    if (view.format.bits == 4) four |= four_codes(row.codes.data() + e + 4) << 4;
-    std::memcpy(panel + e / step * 64 + lane * 4, &four, sizeof four);
+  const uint8_t* codes = row.codes.data();
+  std::byte* to = panel + lane * 4;
+  const auto place = [&](uint32_t four) {
+    std::memcpy(to, &four, sizeof four);
+    to += kLine;
+  };
+  constexpr uint32_t kNibbles = 0x0F0F0F0F, kPairs = 0x03030303;
+  for (int64_t e = 0; e < view.depth; e += 16) {
+    uint32_t fours[4];
+    for (int i = 0; i < 4; ++i) fours[i] = four_codes(codes + e + 4 * i);
+    if (view.format.bits == 8) {
+      for (const uint32_t four : fours) place(four);
+      continue;
+    }
+    place((fours[0] & kNibbles) | (fours[1] & kNibbles) << 4);
+    place((fours[2] & kNibbles) | (fours[3] & kNibbles) << 4);
+    if (view.format.bits == 4) continue;
+    uint32_t high = 0;
+    for (int i = 0; i < 4; ++i) high |= (fours[i] >> 4 & kPairs) << (2 * i);
+    place(high);
   }
 }
 
@@ -285,6 +301,15 @@ bool pack_panels(const Tensor& stored, const Tensor& packed, int64_t panel_begin
   return rounded && placed;
 }
 
+int packed_code(const PackedFormat& format, const std::byte* panel, int64_t lane, int64_t e) {
+  const auto byte = [&](int64_t line) { return std::to_integer<int>(panel[line * 64 + lane * 4 + e % 4]); };
+  if (format.bits == 8) return byte(e / 4);
+  const int nibble_shift = e % 8 < 4 ? 0 : 4;
+  if (format.bits == 4) return byte(e / 8) >> nibble_shift & 15;
+  const int64_t unit = e / 16 * 3;
+  return (byte(unit + e % 16 / 8) >> nibble_shift & 15) | (byte(unit + 2) >> (e % 16 / 4 * 2) & 3) << 4;
+}
+
 void unpack_row(const PackedView& view, int64_t row, float* out) {
   const std::byte* panel = view.panels + static_cast<size_t>(row / kPackedRows) * view.panel_bytes;
   const int64_t lane = row % kPackedRows;
@@ -297,12 +322,7 @@ void unpack_row(const PackedView& view, int64_t row, float* out) {
       continue;
     }
     const std::byte* scale = panel + view.scale_offset + e / view.format.group * step + lane * 2;
-    int code = 0;
-    if (view.format.bits == 8) {
-      code = std::to_integer<int>(panel[e / 4 * 64 + lane * 4 + e % 4]);
-    } else {
-      code = std::to_integer<int>(panel[e / 8 * 64 + lane * 4 + e % 4]) >> (e % 8 < 4 ? 0 : 4) & 15;
-    }
+    const int code = packed_code(view.format, panel, lane, e);
     float value = load_half(scale) * static_cast<float>(code - view.format.offset());
     if (view.format.minima) value += load_half(scale + kPackedRows * 2);
     out[e] = value * view.factor;

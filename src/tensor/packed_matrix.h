@@ -8,6 +8,8 @@
 //   bits 16   byte pair j of a line: element 2·line + j, bf16
 //   bits 8    byte j: code of element 4·line + j
 //   bits 4    low nibble of byte j: code of element 8·line + j, high nibble: of 8·line + 4 + j
+//   bits 6    of every three lines: two as with 4 bits hold the low nibbles of 16 elements, and bits 2i and 2i + 1 of
+//             byte j of the third are the high bits of element 4i + j
 //
 // Behind its lines a panel has, for every group of `group` elements along k, sixteen f16 scales and, where the format
 // has minima, sixteen f16 minima. An element is scale · (code − offset) or scale · code + minimum, times 2^-shift.
@@ -24,15 +26,15 @@ namespace sluice {
 
 constexpr int kPackedRows = 16;         // rows of a panel
 constexpr int kPackedDepth = 64;        // k is padded to a multiple of it
-constexpr uint32_t kPackedVersion = 1;  // of everything described above
+constexpr uint32_t kPackedVersion = 2;  // of everything described above
 
 struct PackedFormat {
-  int bits = 8;         // 4, 8, or 16 for bf16
+  int bits = 8;         // 4, 6, 8, or 16 for bf16
   int group = 32;       // 16, 32, 64 or 128 elements along k; 0 for bf16
   bool minima = false;  // codes are unsigned from a minimum, else signed around `offset`
   int shift = 0;        // 0 to 24
 
-  int offset() const { return minima || bits == 16 ? 0 : bits == 4 ? 8 : 128; }
+  int offset() const { return minima || bits == 16 ? 0 : 1 << (bits - 1); }
   bool operator==(const PackedFormat&) const = default;
 };
 
@@ -63,6 +65,9 @@ Result<void> check_packed(std::span<const std::byte> bytes, int64_t n, int64_t k
 
 // Writes the header to `out` (packed_bytes long, aligned to 64), of which the result is a tensor.
 Tensor pack_header(const PackedFormat& format, int64_t n, int64_t k, std::byte* out);
+// The code of element e of row `lane` of a panel of 4, 6 or 8 bits.
+int packed_code(const PackedFormat& format, const std::byte* panel, int64_t lane, int64_t e);
+
 // Fills panels [panel_begin, panel_end) of `packed` from `stored` [n, k]; threads may fill different panels at once.
 // A quantised type with `packed`'s bits, group and minima keeps its codes. Any other is quantised: rounding to nearest,
 // by scales already rounded to f16. False when a scale or minimum is beyond the range of f16.

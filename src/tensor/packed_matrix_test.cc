@@ -108,7 +108,7 @@ TEST(PackedMatrix, FloatsAreRoundedToTheNearestCode) {
   std::vector<float> values(19 * 100);
   for (float& value : values) value = std::normal_distribution<float>(0, 0.02f)(random);
   const Tensor stored = {reinterpret_cast<const std::byte*>(values.data()), DType::kF32, {19, 100}};
-  for (const int bits : {4, 8}) {
+  for (const int bits : {4, 6, 8}) {
     for (const bool minima : {false, true}) {
       for (const int group : {16, 32, 64, 128}) {
         const PackedFormat format = {.bits = bits, .group = group, .minima = minima, .shift = 12};
@@ -125,8 +125,8 @@ TEST(PackedMatrix, FloatsAreRoundedToTheNearestCode) {
             // Half a step; a whole one at the side of which q4 keeps only seven steps.
             const float step = minima
                                    ? (*most - *least) / static_cast<float>((1 << bits) - 1) * 0.51f + magnitude / 2048
-                               : bits == 8 ? magnitude / 127 * 0.56f
-                                           : magnitude / 8 * 1.01f;
+                               : bits == 4 ? magnitude / 8 * 1.01f
+                                           : magnitude / static_cast<float>(format.offset() - 1) * 0.56f;
             for (size_t i = begin; i < end; ++i) ASSERT_NEAR(actual[i], values[i], step) << bits << minima << group;
           }
         }

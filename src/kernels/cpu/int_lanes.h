@@ -14,12 +14,17 @@ SLUICE_INLINE I int_zero() { return _mm512_setzero_si512(); }
 SLUICE_INLINE I int_set1(int32_t x) { return _mm512_set1_epi32(x); }
 SLUICE_INLINE I int_load(const void* p) { return _mm512_loadu_si512(p); }
 SLUICE_INLINE I int_and(I a, I b) { return _mm512_and_si512(a, b); }
+SLUICE_INLINE I int_or(I a, I b) { return _mm512_or_si512(a, b); }
 SLUICE_INLINE I int_add(I a, I b) { return _mm512_add_epi32(a, b); }
 SLUICE_INLINE I int_max(I a, I b) { return _mm512_max_epi32(a, b); }
 SLUICE_INLINE int32_t int_max_of_lanes(I a) { return _mm512_reduce_max_epi32(a); }
 template <int kBits>
 SLUICE_INLINE I shift_words_right(I a) {
   return _mm512_srli_epi16(a, kBits);
+}
+template <int kBits>
+SLUICE_INLINE I shift_words_left(I a) {
+  return _mm512_slli_epi16(a, kBits);
 }
 SLUICE_INLINE I word_products(I a, I b) { return _mm512_madd_epi16(a, b); }
 SLUICE_INLINE I byte_products(I a, I b) { return _mm512_maddubs_epi16(a, b); }  // unsigned times signed
@@ -38,6 +43,7 @@ SLUICE_INLINE I int_zero() { return _mm256_setzero_si256(); }
 SLUICE_INLINE I int_set1(int32_t x) { return _mm256_set1_epi32(x); }
 SLUICE_INLINE I int_load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
 SLUICE_INLINE I int_and(I a, I b) { return _mm256_and_si256(a, b); }
+SLUICE_INLINE I int_or(I a, I b) { return _mm256_or_si256(a, b); }
 SLUICE_INLINE I int_add(I a, I b) { return _mm256_add_epi32(a, b); }
 SLUICE_INLINE I int_max(I a, I b) { return _mm256_max_epi32(a, b); }
 SLUICE_INLINE int32_t int_max_of_lanes(I a) {
@@ -48,6 +54,10 @@ SLUICE_INLINE int32_t int_max_of_lanes(I a) {
 template <int kBits>
 SLUICE_INLINE I shift_words_right(I a) {
   return _mm256_srli_epi16(a, kBits);
+}
+template <int kBits>
+SLUICE_INLINE I shift_words_left(I a) {
+  return _mm256_slli_epi16(a, kBits);
 }
 SLUICE_INLINE I word_products(I a, I b) { return _mm256_madd_epi16(a, b); }
 SLUICE_INLINE I byte_products(I a, I b) { return _mm256_maddubs_epi16(a, b); }  // unsigned times signed
@@ -117,6 +127,25 @@ SLUICE_INLINE void add_products(I& sum, I codes, I x) {
 }
 
 constexpr int kWordRun = 32;
+
+// Six bits: 16 elements lie in three lines, which become four of bytes.
+SLUICE_INLINE void six_bit_lines(I low, I high, I pairs, I codes[4]) {
+  const I nibbles = int_set1(0x0F0F0F0F), upper = int_set1(0x30303030);
+  codes[0] = int_or(int_and(low, nibbles), int_and(shift_words_left<4>(pairs), upper));
+  codes[1] = int_or(int_and(shift_words_right<4>(low), nibbles), int_and(shift_words_left<2>(pairs), upper));
+  codes[2] = int_or(int_and(high, nibbles), int_and(pairs, upper));
+  codes[3] = int_or(int_and(shift_words_right<4>(high), nibbles), int_and(shift_words_right<2>(pairs), upper));
+}
+// sum += the products of two such lines with four bytes of x each. In words they are at most 4 · 63 · 127.
+SLUICE_INLINE void add_products_of_two(I& sum, const I codes[2], const I x[2]) {
+#if defined(__AVX512VNNI__)
+  sum = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(sum, codes[0], x[0]), codes[1], x[1]);
+#else
+  const I words = add_words(byte_products(codes[0], x[0]), byte_products(codes[1], x[1]));
+  sum = int_add(sum, word_products(words, int_set1(0x00010001)));
+  asm("" : "+x"(sum));
+#endif
+}
 
 // out[row, 16·panel …] from sixteen sums.
 SLUICE_INLINE void finish_packed(const PackedShare& s, int64_t row, int64_t panel, const float* sums) {

@@ -60,6 +60,29 @@ SLUICE_INLINE void multiply_unit(const std::byte* const w[kPanels], const std::b
   }
 }
 
+// The same of six bits.
+template <int kRows, int kPanels>
+SLUICE_INLINE void multiply_six_bits(const std::byte* const w[kPanels], const std::byte* x, int64_t stride,
+                                     I sums[kRows][kPanels][kParts]) {
+  I codes[kPanels * kParts][4];
+#pragma GCC unroll 4
+  for (int i = 0; i < kPanels * kParts; ++i) {
+    const std::byte* from = w[i / kParts] + i % kParts * kWidth * 4;
+    six_bit_lines(int_load(from), int_load(from + kLineBytes), int_load(from + 2 * kLineBytes), codes[i]);
+  }
+#pragma GCC unroll 2
+  for (int half = 0; half < 2; ++half) {
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const std::byte* at = x + r * stride + half * 8;
+      const I eight[2] = {int_broadcast(at), int_broadcast(at + 4)};
+#pragma GCC unroll 4
+      for (int i = 0; i < kPanels * kParts; ++i)
+        add_products_of_two(sums[r][i / kParts][i % kParts], codes[i] + 2 * half, eight);
+    }
+  }
+}
+
 template <int kPanels>
 SLUICE_INLINE void call_ahead(Ahead& ahead, size_t panel_step) {
 #pragma GCC unroll 1
@@ -87,7 +110,11 @@ SLUICE_INLINE void multiply_group(const std::byte* w[kPanels], const std::byte*&
     count -= run;
     for (; run > 0; run -= kUnit, x += kUnit * kCodeBytes<kBits>) {
       call_ahead<kPanels>(ahead, panel_step);
-      multiply_unit<kBits, kRows, kPanels>(w, x, stride, kWordSums<kBits> ? words : dot);
+      if constexpr (kBits == 6) {
+        multiply_six_bits<kRows, kPanels>(w, x, stride, dot);
+      } else {
+        multiply_unit<kBits, kRows, kPanels>(w, x, stride, kWordSums<kBits> ? words : dot);
+      }
 #pragma GCC unroll 4
       for (int c = 0; c < kPanels; ++c) w[c] += kUnit * kLanes * kBits / 8;
     }
@@ -243,8 +270,8 @@ void multiply_block(const PackedShare& s, const Block& block) {
     count = tile_rows(rows - row);
     Ahead ahead = {nullptr, 0, tiles > 1};
     if (block.next != nullptr && tile < calling)
-      ahead = {block.next + tile * lines / calling * kLineBytes, static_cast<int>(kUnitLines<kBits> / calling),
-               tiles > 1};
+      ahead = {block.next + tile * lines / calling * kLineBytes,
+               static_cast<int>((kUnitLines<kBits> + calling - 1) / calling), tiles > 1};
     const Place at = {panel, s.panel_bytes, s.row_begin + row, block.k_begin, block.k_end, sums};
     multiply_rows<kBits, kMinima, kGroup, kPanels>(static_cast<int>(count), s, at, block.k_begin == 0, ahead);
     if (block.k_end < s.depth) continue;
@@ -353,9 +380,11 @@ SLUICE_INLINE void store_words(const int8_t* codes, int64_t count, std::byte* ou
   }
 }
 
+// With the group that most files of such weights have, and with any.
 template <int kBits, bool kMinima>
 void multiply_any(const PackedShare& s) {
-  return s.group == 32 ? multiply_all<kBits, kMinima, 32>(s) : multiply_all<kBits, kMinima, 0>(s);
+  constexpr int kUsual = kBits == 6 && !kMinima ? 16 : 32;
+  return s.group == kUsual ? multiply_all<kBits, kMinima, kUsual>(s) : multiply_all<kBits, kMinima, 0>(s);
 }
 
 }  // namespace
@@ -391,6 +420,7 @@ void code_rows(const CodeShare& s) {
 
 void matmul_packed(const PackedShare& s) {
   if (s.bits == 4) return s.minima ? multiply_any<4, true>(s) : multiply_any<4, false>(s);
+  if (s.bits == 6) return s.minima ? multiply_any<6, true>(s) : multiply_any<6, false>(s);
   return s.minima ? multiply_any<8, true>(s) : multiply_any<8, false>(s);
 }
 

@@ -35,7 +35,19 @@ struct Block {
 // The codes of elements [k, k + count) of a panel as lines of bytes.
 const std::byte* code_lines(const PackedShare& s, const std::byte* panel, int64_t k, int64_t count, std::byte* room) {
   if (s.bits == 8) return panel + k * kLanes;
-  const std::byte* from = panel + k * kLanes / 2;
+  const std::byte* from = panel + k * kLanes * s.bits / 8;
+  if (s.bits == 6) {
+    for (int64_t e = 0; e < count; e += 16, from += 3 * kLineBytes, room += 4 * kLineBytes) {
+      for (int p = 0; p < kParts; ++p) {
+        const std::byte* at = from + p * kWidth * 4;
+        I lines[4];
+        six_bit_lines(int_load(at), int_load(at + kLineBytes), int_load(at + 2 * kLineBytes), lines);
+        for (int i = 0; i < 4; ++i)
+          store(reinterpret_cast<float*>(room + i * kLineBytes + p * kWidth * 4), as_float(lines[i]));
+      }
+    }
+    return room - count * kLanes;
+  }
   const I mask = int_set1(0x0F0F0F0F);
   for (int64_t line = 0; line < count / 8; ++line, from += kLineBytes, room += 2 * kLineBytes) {
     for (int p = 0; p < kParts; ++p) {

@@ -47,11 +47,6 @@ float half_at(const std::byte* in) {
   return f16_to_f32(bits);
 }
 
-int weight_code(const PackedView& w, const std::byte* panel, int64_t lane, int64_t k) {
-  if (w.format.bits == 8) return std::to_integer<int>(panel[k / 4 * 64 + lane * 4 + k % 4]);
-  return std::to_integer<int>(panel[k / 8 * 64 + lane * 4 + k % 4]) >> (k % 8 < 4 ? 0 : 4) & 15;
-}
-
 float dot(const PackedView& w, int64_t n, const CodedRow& x) {
   const std::byte* panel = w.panels + static_cast<size_t>(n / kPackedRows) * w.panel_bytes;
   const int64_t lane = n % kPackedRows;
@@ -63,7 +58,7 @@ float dot(const PackedView& w, int64_t n, const CodedRow& x) {
     for (int64_t g = begin; g < end; g += w.format.group) {
       int products = 0, codes = 0;
       for (int64_t k = g; k < std::min(end, g + w.format.group); ++k) {
-        products += x.codes[static_cast<size_t>(k)] * (weight_code(w, panel, lane, k) - w.format.offset());
+        products += x.codes[static_cast<size_t>(k)] * (packed_code(w.format, panel, lane, k) - w.format.offset());
         codes += x.codes[static_cast<size_t>(k)];
       }
       const std::byte* scale = panel + w.scale_offset + g / w.format.group * step + lane * 2;
