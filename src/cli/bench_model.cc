@@ -158,8 +158,9 @@ Result<int> bench_model(const CommandLine& line) {
 
   const int blocks = model::SyntheticSteps::blocks(*decoder, shapes.longest(), shapes.most());
   const model::CacheLayout cache = decoder->cache_layout();
+  const int rows_max = std::max(shapes.rows_max(), cache.block_tokens);  // filling the cache computes a whole block
   const size_t needed = (cache.block_bytes + cache.window_block_bytes) * static_cast<size_t>(blocks) +
-                        model::activation_bytes(description.spec, shapes.rows_max(), shapes.most());
+                        model::activation_bytes(description.spec, rows_max, shapes.most());
   if (needed > model::available_memory()) {
     return Error{ErrorCode::kResourceExhausted,
                  cat("these measurements need ", format_bytes(needed),
@@ -167,7 +168,7 @@ Result<int> bench_model(const CommandLine& line) {
                  {},
                  {}};
   }
-  SLUICE_RETURN_IF_ERROR(decoder->reserve(blocks, shapes.rows_max(), shapes.most()));
+  SLUICE_RETURN_IF_ERROR(decoder->reserve(blocks, rows_max, shapes.most()));
   const Floor floor(*decoder, limits);
 
   Json head = report_head("model");
