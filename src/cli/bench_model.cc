@@ -29,9 +29,12 @@ class Floor {
     weight_bytes_ = static_cast<double>(weights.mapped_bytes + weights.owned_bytes - table);
     const double hidden = spec.hidden_size, q = double{1} * spec.heads * spec.head_dim,
                  kv = double{1} * spec.kv_heads * spec.head_dim;
-    row_operations_ = 2 * spec.layers * (hidden * (q + 2 * kv) + q * hidden + 3 * hidden * spec.intermediate_size);
-    head_operations_ = 2 * hidden * spec.vocab_size;
-    token_operations_ = 4 * q * spec.layers;
+    // Of the last layer only a sequence's last row needs more than keys and values.
+    last_operations_ = 2 * (2 * hidden * q + 3 * hidden * spec.intermediate_size);
+    row_operations_ = spec.layers * 4 * hidden * kv + (spec.layers - 1) * last_operations_;
+    last_operations_ += 2 * hidden * spec.vocab_size;
+    layer_token_operations_ = 4 * q;
+    layers_ = spec.layers;
     // The fastest unit that could do the products of such weights.
     const Tensor& down = weights.layers.front().down;
     const int packed_bits = down.dtype == DType::kPacked ? packed_view(down).format.bits : 0;
@@ -52,14 +55,16 @@ class Floor {
     return (weight_bytes_ + sequences * kv_bytes / cache_.block_tokens) / bandwidth_;
   }
   double compute_s(int sequences, int rows, int context) const {
-    const double seen = context + (rows + 1) / 2.0;  // tokens a row attends to, on average
-    return sequences * (rows * (row_operations_ + token_operations_ * seen) + head_operations_) / peak_;
+    const double seen = rows * (context + (rows + 1) / 2.0);  // tokens that all rows attend to
+    const double attention = layer_token_operations_ * ((layers_ - 1) * seen + context + rows);
+    return sequences * (rows * row_operations_ + last_operations_ + attention) / peak_;
   }
 
  private:
   double bandwidth_, peak_ = 0, weight_bytes_ = 0;
   model::CacheLayout cache_;
-  double row_operations_ = 0, head_operations_ = 0, token_operations_ = 0;
+  double row_operations_ = 0, last_operations_ = 0, layer_token_operations_ = 0;
+  int layers_ = 0;
 };
 
 class Report {

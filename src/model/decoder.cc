@@ -113,6 +113,7 @@ Result<void> Decoder::reserve(CacheSize size, int step_rows_max, int logits_rows
     sin_.emplace_back(floats(rows * rope.rotary_dim / 2));
   }
   logits_ = Buffer(floats(int64_t{logits_rows_max} * spec_.vocab_size));
+  wanted_sequences_.reserve(static_cast<size_t>(logits_rows_max));
   return {};
 }
 
@@ -210,24 +211,60 @@ void Decoder::fill_ropes(const StepBatch& batch) {
     fill_rope_tables(spec_.ropes[i], batch.positions, batch.rope_lengths, cos_[i].as<float>(), sin_[i].as<float>());
 }
 
-void Decoder::attention(const DecoderLayerWeights& layer, int index, const StepBatch& batch, int64_t rows) {
+int64_t Decoder::keep_wanted_rows(int layer, const StepBatch& batch) {
+  // The rows are ascending: each moves to a place that no later one is read from.
+  const auto move_row = [](Buffer& buffer, size_t from, size_t to, size_t width) {
+    if (from != to)
+      std::memcpy(buffer.as<float>() + to * width, buffer.as<float>() + from * width, width * sizeof(float));
+  };
+  const std::span<const SequenceRows> sequences = sequences_of(layer, batch);
+  const auto rope = static_cast<size_t>(spec_.layer_kinds[static_cast<size_t>(layer)].rope);
+  const auto rope_width = static_cast<size_t>(spec_.ropes[rope].rotary_dim / 2);
+  wanted_sequences_.clear();
+  size_t sequence = 0;
+  for (size_t i = 0; i < batch.logits_rows.size(); ++i) {
+    const int row = batch.logits_rows[i];
+    while (row >= sequences[sequence].first_row + sequences[sequence].rows) ++sequence;
+    SequenceRows wanted = sequences[sequence];
+    wanted.context += row - wanted.first_row;
+    wanted.first_row = static_cast<int>(i);
+    wanted.rows = 1;
+    wanted_sequences_.push_back(wanted);
+    for (Buffer* buffer : {&x_, &normed_})
+      move_row(*buffer, static_cast<size_t>(row), i, static_cast<size_t>(spec_.hidden_size));
+    for (Buffer* buffer : {&cos_[rope], &sin_[rope]}) move_row(*buffer, static_cast<size_t>(row), i, rope_width);
+  }
+  return static_cast<int64_t>(wanted_sequences_.size());
+}
+
+int64_t Decoder::attention(const DecoderLayerWeights& layer, int index, const StepBatch& batch, int64_t rows,
+                           bool only_wanted) {
   const int64_t q_width = int64_t{spec_.heads} * spec_.head_dim, kv_width = int64_t{spec_.kv_heads} * spec_.head_dim;
   float* q = q_.as<float>();
   float* k = k_.as<float>();
   float* v = v_.as<float>();
   norm(x_.as<float>(), rows, layer.attention_norm, normed_.as<float>());
-  project_all(normed_.as<float>(), rows,
-              {{layer.q, layer.q_bias, q}, {layer.k, layer.k_bias, k}, {layer.v, layer.v_bias, v}});
-
-  if (!layer.q_norm.empty()) norm(q, rows * spec_.heads, layer.q_norm, q);
-  if (!layer.k_norm.empty()) norm(k, rows * spec_.kv_heads, layer.k_norm, k);
+  if (only_wanted) {
+    project_all(normed_.as<float>(), rows, {{layer.k, layer.k_bias, k}, {layer.v, layer.v_bias, v}});
+  } else {
+    project_all(normed_.as<float>(), rows,
+                {{layer.q, layer.q_bias, q}, {layer.k, layer.k_bias, k}, {layer.v, layer.v_bias, v}});
+  }
   const LayerKind& kind = spec_.layer_kinds[static_cast<size_t>(index)];
-  rotate(q, rows, spec_.heads, kind.rope);
+  if (!layer.k_norm.empty()) norm(k, rows * spec_.kv_heads, layer.k_norm, k);
   rotate(k, rows, spec_.kv_heads, kind.rope);
-
   const kernels::KvLayer cache = kv_layer(index);
-  const std::span<const SequenceRows> sequences = sequences_of(index, batch);
+  std::span<const SequenceRows> sequences = sequences_of(index, batch);
   ops_.kv_write(pool_, {.k = k, .v = v, .stride = kv_width, .sequences = sequences, .layer = cache});
+
+  if (only_wanted) {
+    rows = keep_wanted_rows(index, batch);
+    if (rows == 0) return 0;
+    sequences = wanted_sequences_;
+    project(normed_.as<float>(), rows, layer.q, layer.q_bias, q);
+  }
+  if (!layer.q_norm.empty()) norm(q, rows * spec_.heads, layer.q_norm, q);
+  rotate(q, rows, spec_.heads, kind.rope);
   ops_.attention(pool_, {.q = q,
                          .q_stride = q_width,
                          .out = attended_.as<float>(),
@@ -241,6 +278,7 @@ void Decoder::attention(const DecoderLayerWeights& layer, int index, const StepB
   if (!layer.attention_post_norm.empty())
     norm(projected_.as<float>(), rows, layer.attention_post_norm, projected_.as<float>());
   ops_.add(pool_, x_.as<float>(), projected_.as<float>(), rows * spec_.hidden_size);
+  return rows;
 }
 
 void Decoder::mlp(const DecoderLayerWeights& layer, int64_t rows) {
@@ -259,10 +297,12 @@ void Decoder::mlp(const DecoderLayerWeights& layer, int64_t rows) {
 }
 
 Result<StepOutput> Decoder::run(const StepBatch& batch) {
-  const auto rows = static_cast<int64_t>(batch.tokens.size());
+  auto rows = static_cast<int64_t>(batch.tokens.size());
   const auto logits_rows = static_cast<int64_t>(batch.logits_rows.size());
   SLUICE_CHECK(rows > 0 && rows <= step_rows_max_ && logits_rows <= logits_rows_max_);
   SLUICE_CHECK(batch.positions.size() == batch.tokens.size());
+  for (size_t i = 0; i < batch.logits_rows.size(); ++i)
+    SLUICE_CHECK(batch.logits_rows[i] < rows && batch.logits_rows[i] > (i == 0 ? -1 : batch.logits_rows[i - 1]));
   for (const TokenId token : batch.tokens) {
     if (token < 0 || token >= spec_.vocab_size) {
       return invalid_argument(cat("token id ", token, " is outside the model's vocabulary of ", spec_.vocab_size),
@@ -276,8 +316,10 @@ Result<StepOutput> Decoder::run(const StepBatch& batch) {
   fill_ropes(batch);
   ops_.embed(pool_, weights_.embedding, batch.tokens, embedding_scale_, x_.as<float>());
   for (int i = 0; i < spec_.layers; ++i) {
-    attention(weights_.layers[static_cast<size_t>(i)], i, batch, rows);
-    mlp(weights_.layers[static_cast<size_t>(i)], rows);
+    // What the last layer gives is read for the wanted rows alone; of the others it computes keys and values.
+    const bool only_wanted = i == spec_.layers - 1 && !batch.want_hidden && logits_rows < rows;
+    rows = attention(weights_.layers[static_cast<size_t>(i)], i, batch, rows, only_wanted);
+    if (rows > 0) mlp(weights_.layers[static_cast<size_t>(i)], rows);
   }
 
   StepOutput output;
@@ -288,13 +330,15 @@ Result<StepOutput> Decoder::run(const StepBatch& batch) {
   }
   if (logits_rows > 0) {
     // Only the rows whose logits are wanted go through the head, the largest matrix of all.
-    float* gathered = projected_.as<float>();
-    for (size_t i = 0; i < batch.logits_rows.size(); ++i) {
-      const auto row = static_cast<size_t>(batch.logits_rows[i]);
-      SLUICE_CHECK(row < static_cast<size_t>(rows));
-      std::memcpy(gathered + i * hidden, x_.as<float>() + row * hidden, hidden * sizeof(float));
+    float* wanted = x_.as<float>();
+    if (rows > logits_rows) {
+      wanted = projected_.as<float>();
+      for (size_t i = 0; i < batch.logits_rows.size(); ++i) {
+        const auto row = static_cast<size_t>(batch.logits_rows[i]);
+        std::memcpy(wanted + i * hidden, x_.as<float>() + row * hidden, hidden * sizeof(float));
+      }
     }
-    norm(gathered, logits_rows, weights_.final_norm, normed_.as<float>());
+    norm(wanted, logits_rows, weights_.final_norm, normed_.as<float>());
     project(normed_.as<float>(), logits_rows, weights_.head, {}, logits_.as<float>());
     if (spec_.final_softcap > 0)
       ops_.softcap(pool_, logits_.as<float>(), spec_.final_softcap, logits_rows * spec_.vocab_size);

@@ -47,7 +47,12 @@ class Decoder final : public LanguageModel {
   Decoder(DecoderSpec spec, DecoderWeights weights, const DecoderOptions& options, const kernels::Ops& ops,
           ThreadPool& pool);
 
-  void attention(const DecoderLayerWeights& layer, int index, const StepBatch& batch, int64_t rows);
+  // Returns the rows that x_ then holds: with `only_wanted` those of batch.logits_rows, in their order, else all.
+  int64_t attention(const DecoderLayerWeights& layer, int index, const StepBatch& batch, int64_t rows,
+                    bool only_wanted);
+  // Brings the rows of batch.logits_rows to the front of x_, normed_ and the layer's rope, with wanted_sequences_ of
+  // one row for each. Returns how many there are.
+  int64_t keep_wanted_rows(int layer, const StepBatch& batch);
   void mlp(const DecoderLayerWeights& layer, int64_t rows);
   kernels::KvLayer kv_layer(int index);
   std::span<const SequenceRows> sequences_of(int layer, const StepBatch& batch) const;
@@ -82,15 +87,16 @@ class Decoder final : public LanguageModel {
   int logits_rows_max_ = 0;
   // Of the layers of each kind [layers, 2 (k, v), blocks or slots, kv_heads, block_tokens, head_dim] of kv_dtype.
   Buffer cache_, window_cache_;
-  Buffer x_;                       // [rows, hidden] the residual stream
-  Buffer normed_;                  // [rows, hidden]
-  Buffer projected_;               // [rows, hidden] a block's output before it joins the stream
-  Buffer q_, k_, v_;               // [rows, heads·head_dim], [rows, kv_heads·head_dim] twice
-  Buffer attended_;                // [rows, heads·head_dim]
-  Buffer gate_, up_;               // [rows, intermediate]
-  std::vector<Buffer> cos_, sin_;  // of each rope [rows, rotary_dim/2]
-  Buffer hidden_;                  // [rows, hidden] after the final norm
-  Buffer logits_;                  // [logits_rows, vocab]
+  Buffer x_;                                    // [rows, hidden] the residual stream
+  Buffer normed_;                               // [rows, hidden]
+  Buffer projected_;                            // [rows, hidden] a block's output before it joins the stream
+  Buffer q_, k_, v_;                            // [rows, heads·head_dim], [rows, kv_heads·head_dim] twice
+  Buffer attended_;                             // [rows, heads·head_dim]
+  Buffer gate_, up_;                            // [rows, intermediate]
+  std::vector<SequenceRows> wanted_sequences_;  // [logits_rows]
+  std::vector<Buffer> cos_, sin_;               // of each rope [rows, rotary_dim/2]
+  Buffer hidden_;                               // [rows, hidden] after the final norm
+  Buffer logits_;                               // [logits_rows, vocab]
 };
 
 // Bytes reserve() allocates besides the cache: the memory plan's activations.
