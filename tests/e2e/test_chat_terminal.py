@@ -112,3 +112,36 @@ def test_ctrl_c_at_the_prompt_and_ctrl_d():
     chat.read_until(PROMPT)
     chat.type("\x04")
     assert chat.wait() == 0
+
+
+def test_lines_are_edited_recalled_and_completed():
+    chat = Terminal("chat", DEMO_MODEL, env={})
+    chat.read_until(PROMPT)
+    chat.type("Hello 打开微\x7f\x7f\x7f\x01say \x05\n")  # backspaces, Home, End
+    chat.read_until(PROMPT)
+    chat.type("\x1b[A")  # the arrow brings it back
+    chat.read_until("say Hello ")
+    chat.type("\x15/hist\t\n")
+    assert "user: say Hello \n" in chat.read_until("assistant:").replace("\r", "")
+    chat.read_until(PROMPT)
+    chat.type("\x1b[200~/one\rtwo\x1b[201~\x01x\n")  # a paste of two lines is one message
+    chat.read_until(PROMPT)
+    chat.type("/history\n")
+    assert "user: x/one\ntwo\n" in chat.read_until("two\r\n").replace("\r", "")
+    chat.read_until(PROMPT)
+    chat.type("\x04")
+    assert chat.wait() == 0
+
+
+def test_a_file_that_holds_no_conversation_is_refused(tmp_path):
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text('[1, {"role": "user", "content": null}]')
+    chat = Terminal("chat", DEMO_MODEL, env={})
+    chat.read_until(PROMPT)
+    chat.type(f"/load {wrong}\n")
+    chat.read_until("array of messages")
+    chat.read_until(PROMPT)
+    chat.type("/history\n")
+    chat.read_until(PROMPT)
+    chat.type("\x04")
+    assert chat.wait() == 0
