@@ -115,7 +115,8 @@ std::string bash_completion() {
     }
   }
   return cat(
-      "_sluice() {\n  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} flags= words=\n  case $before "
+      "_sluice() {\n  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} flags= words=\n  case "
+      "$before "
       "in\n",
       choices, "  esac\n  if [ \"$COMP_CWORD\" = 1 ]; then COMPREPLY=($(compgen -W \"", names,
       "\" -- \"$word\")); return; fi\n  case ${COMP_WORDS[1]} in\n", cases,
@@ -135,8 +136,8 @@ std::string fish_completion() {
     out += cat("complete -c sluice -n __fish_use_subcommand -f -a ", command.name, " -d \"", command.summary, "\"\n");
     for (const auto& [named, words] : kFirstWords) {
       if (named != command.name) continue;
-      out += cat("complete -c sluice -n \"__fish_seen_subcommand_from ", named, "; and not __fish_seen_subcommand_from ",
-                 words, "\" -a \"", words, "\"\n");
+      out += cat("complete -c sluice -n \"__fish_seen_subcommand_from ", named,
+                 "; and not __fish_seen_subcommand_from ", words, "\" -a \"", words, "\"\n");
     }
     out += cat("complete -c sluice -n \"__fish_seen_subcommand_from help\" -a ", command.name, "\n");
     for (const Knob& knob : knobs()) {

@@ -15,16 +15,16 @@ std::string typed(std::string_view keys, EditedLine line = EditedLine()) {
 TEST(EditedLine, KeysMoveAndErase) {
   const std::pair<std::string, std::string> cases[] = {
       {"hello", "hello|"},
-      {"helo\x02l", "hell|o"},                         // Ctrl-B
-      {"ab\x1b[D\x1b[Dx", "x|ab"},                     // left
-      {"ab\x1b[D\x1b[D\x1b[D\x1b[C\x1b[Cc", "abc|"},   // not beyond the ends
-      {"one two\x01x\x05y", "xone twoy|"},             // Home, End as Ctrl-A, Ctrl-E
-      {"one two\x1b[Hx\x1bOFy", "xone twoy|"},         // … as escape sequences
-      {"one two\x17z", "one z|"},                      // Ctrl-W
-      {"one two\x1b[1;5D\x0B", "one |"},               // Ctrl-Left, Ctrl-K
-      {"one two\x1b\x62\x15", "|two"},                 // Alt-B, Ctrl-U
-      {"abc\x01\x04\x1b[3~", "|c"},                    // Ctrl-D, Delete
-      {"\x7F\x08", "|"},                               // nothing to erase
+      {"helo\x02l", "hell|o"},                             // Ctrl-B
+      {"ab\x1b[D\x1b[Dx", "x|ab"},                         // left
+      {"ab\x1b[D\x1b[D\x1b[D\x1b[C\x1b[Cc", "abc|"},       // not beyond the ends
+      {"one two\x01x\x05y", "xone twoy|"},                 // Home, End as Ctrl-A, Ctrl-E
+      {"one two\x1b[Hx\x1bOFy", "xone twoy|"},             // … as escape sequences
+      {"one two\x17z", "one z|"},                          // Ctrl-W
+      {"one two\x1b[1;5D\x0B", "one |"},                   // Ctrl-Left, Ctrl-K
+      {"one two\x1b\x62\x15", "|two"},                     // Alt-B, Ctrl-U
+      {"abc\x01\x04\x1b[3~", "|c"},                        // Ctrl-D, Delete
+      {"\x7F\x08", "|"},                                   // nothing to erase
       {"a\x1b[99;99zb\x1b[200~c\rd\x1b[201~", "abc\nd|"},  // unknown keys; pasted lines
       {"a\tb", "ab|"},
       {"\x1b[200~\x03\x04\x1b[A\x1b[201~x", "x|"},  // a paste presses no keys
@@ -35,9 +35,11 @@ TEST(EditedLine, KeysMoveAndErase) {
 TEST(EditedLine, CharactersAreErasedWhole) {
   EXPECT_EQ(typed("打开微信\x7F"), "打开微|");
   EXPECT_EQ(typed("打开\x1b[D\x1b[D\x1b[3~"), "|开");
-  EXPECT_EQ(typed("e\u0301x\x7F\x7F"), "|");    // with its accent
+  EXPECT_EQ(typed("e\u0301x\x7F\x7F"), "|");  // with its accent
   EXPECT_EQ(typed("e\u0301x\x01\x06"), "e\u0301|x");
-  EXPECT_EQ(typed("a\xFF\xE4\xBD" "b\xA0"), "ab|");  // broken bytes are dropped
+  EXPECT_EQ(typed("a\xFF\xE4\xBD"
+                  "b\xA0"),
+            "ab|");  // broken bytes are dropped
 }
 
 TEST(EditedLine, Events) {

@@ -67,7 +67,8 @@ EngineCore::EngineCore(std::unique_ptr<model::LanguageModel> model, const text::
       admission_(std::make_unique<Admission>(*options_, traits_, cache_.block_tokens(), tokenizer, clock)),
       sampler_(traits_.vocab_size, options_->pool),
       budget_({.rows_max = options_->step_rows_max, .slowdown = options_->prefill_slowdown}) {
-  metrics_.describe_cache(metrics, options_->model_name, cache_.block_tokens(), options_->blocks, options_->prefix_index);
+  metrics_.describe_cache(metrics, options_->model_name, cache_.block_tokens(), options_->blocks,
+                          options_->prefix_index);
   if (options_->proposer == nullptr) return;
   const Speculator::Limits limits = {options_->draft_tokens_max, options_->draft_rows_max()};
   speculator_ = std::make_unique<Speculator>(options_->proposer, limits, metrics_, clock_);

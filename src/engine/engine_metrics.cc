@@ -15,7 +15,7 @@ const std::vector<double> kBetweenTokens = {0.0005, 0.001, 0.0025, 0.005, 0.01, 
 const std::vector<double> kWholeRequest = {0.01, 0.03, 0.1, 0.3, 0.5, 0.8, 1,   1.5, 2,   2.5, 5,    10,
                                            15,   20,   30,  40,  50,  60,  120, 240, 480, 960, 1920, 7680};
 const std::vector<double> kChoices = {1, 2, 5, 10, 20};
-const std::vector<double> kRequestTokens = {1,    2,    5,     10,    20,    50,     100,    200,    500,
+const std::vector<double> kRequestTokens = {1,    2,    5,    10,    20,    50,    100,    200,    500,
                                             1000, 2000, 5000, 10000, 20000, 50000, 100000, 200000, 500000};
 const std::vector<double> kTokens = {1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384};
 
@@ -77,9 +77,8 @@ EngineMetrics::EngineMetrics(MetricsRegistry& registry, std::string_view model_n
 
 void EngineMetrics::describe_cache(MetricsRegistry& registry, std::string_view model_name, int block_tokens, int blocks,
                                    bool prefix_index) {
-  const std::string labels =
-      cat(label(model_name), ",block_size=\"", block_tokens, "\",num_gpu_blocks=\"", blocks,
-          "\",enable_prefix_caching=\"", prefix_index ? "True" : "False", "\"");
+  const std::string labels = cat(label(model_name), ",block_size=\"", block_tokens, "\",num_gpu_blocks=\"", blocks,
+                                 "\",enable_prefix_caching=\"", prefix_index ? "True" : "False", "\"");
   registry.gauge("vllm:cache_config_info", "The cache's size, in labels.", labels).set(1);
 }
 

@@ -86,7 +86,8 @@ Result<float> Sampler::peak(std::span<const float> logits) const {
   const bool any_bad = std::any_of(bad.begin(), bad.end(), [](uint32_t lane) { return lane != 0; });
   if (any_bad || std::isinf(peak)) {
     if (peak == kBanned && !any_bad) return invalid_argument("No token can be chosen: the settings ban all of them.");
-    return Error{ErrorCode::kInternal, "The model's output is not a number; its weights or cache may be damaged.", {}, {}};
+    return Error{
+        ErrorCode::kInternal, "The model's output is not a number; its weights or cache may be damaged.", {}, {}};
   }
   return peak;
 }

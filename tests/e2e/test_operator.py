@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -273,3 +274,16 @@ def test_metrics_have_the_names_dashboards_read(demo):
                  "vllm:request_params_max_tokens_bucket", "vllm:request_inference_time_seconds_bucket",
                  'vllm:cache_config_info{model_name="phone-demo",block_size="16"'):
         assert name in text, name
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is absent")
+def test_bodies_over_the_limit_are_answered_in_both_versions(tmp_path):
+    body = tmp_path / "body"
+    body.write_bytes(b"x" * (6 << 20))
+    with Server(DEMO_MODEL, "--body-max", "1MiB") as server:
+        for version in ("--http1.1", "--http2-prior-knowledge"):
+            for path, status in (("/v1/completions", "413"), ("/v1/nothing", "404")):
+                done = subprocess.run(["curl", "-sS", version, server.url + path, "--data-binary", f"@{body}",
+                                       "-w", "\n%{http_code}"], capture_output=True, text=True, timeout=30)
+                assert done.stdout.endswith("\n" + status), (version, path, done)
+                assert json.loads(done.stdout.rsplit("\n", 1)[0])["error"]["code"]

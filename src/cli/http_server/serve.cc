@@ -1,8 +1,6 @@
 // sluice serve: a model behind the HTTP server until a signal ends it. The first SIGTERM or SIGINT drains: no new
 // requests, running ones finish within --drain-timeout. A second one stops at once.
 
-#include <unistd.h>
-
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -50,17 +48,21 @@ class EndingSignals {
 // While it lives an ending signal ends the process at once: there is nothing to drain before the model is loaded.
 class EndsAtOnce {
  public:
-  explicit EndsAtOnce(const EndingSignals& signals)
-      : thread_([set = signals.set()] {
-          siginfo_t info;
-          while (sigwaitinfo(&set, &info) < 0) {
-          }
-          if (info.si_code == SI_TKILL && info.si_pid == getpid()) return;  // from the destructor
-          log::info("stopped while loading");
-          std::_Exit(0);
-        }) {}
+  explicit EndsAtOnce(const EndingSignals& signals) {
+    sigset_t set = signals.set();
+    sigaddset(&set, SIGRTMIN);  // from the destructor
+    pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    thread_ = std::thread([set] {
+      int number = 0;
+      while (sigwait(&set, &number) != 0) {
+      }
+      if (number == SIGRTMIN) return;
+      log::info("stopped while loading");
+      std::_Exit(0);
+    });
+  }
   ~EndsAtOnce() {
-    pthread_kill(thread_.native_handle(), SIGTERM);
+    pthread_kill(thread_.native_handle(), SIGRTMIN);
     thread_.join();
   }
   EndsAtOnce(const EndsAtOnce&) = delete;

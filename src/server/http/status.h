@@ -9,9 +9,9 @@
 namespace sluice::http {
 
 struct ErrorStatus {
-  int status;             // 429
-  std::string_view type;  // OpenAI's error type: "rate_limit_error"
-  bool retry_later;       // Retry-After is sent
+  int status;               // 429
+  std::string_view type;    // OpenAI's error type: "rate_limit_error"
+  bool retry_later;         // Retry-After is sent
   std::string_view reason;  // the body's code where the error says none: "rate_limit_exceeded"
 };
 

@@ -65,7 +65,8 @@ constexpr std::string_view kEmbeddingInput =
     R"({"input":{"anyOf":[{"type":"string"},{"type":"array","minItems":1,"items":{"type":"string"}},
   {"type":"array","minItems":1,"items":{"$ref":"#/components/schemas/TokenId"}},
   {"type":"array","minItems":1,"items":{"type":"array","minItems":1,"items":{"$ref":"#/components/schemas/TokenId"}}}]}})";
-constexpr std::string_view kInferInput = R"({"input":{"anyOf":[{"type":"string"},{"type":"array","minItems":1,"items":{"type":"string"}},
+constexpr std::string_view kInferInput =
+    R"({"input":{"anyOf":[{"type":"string"},{"type":"array","minItems":1,"items":{"type":"string"}},
   {"type":"array","minItems":1,"items":{"$ref":"#/components/schemas/Message"}},
   {"type":"object","anyOf":[{"required":["messages"]},{"required":["prompt"]},{"required":["text"]},{"required":["content"]}],"properties":{
     "messages":{"type":"array","minItems":1,"items":{"$ref":"#/components/schemas/Message"}},
@@ -219,14 +220,13 @@ Json component_schemas() {
                                 .add(field::kSamplingFields)
                                 .add(kSamplingStructures)
                                 .take();
-  schemas["TokenizeRequest"] =
-      ObjectSchema({})
-          .any_of({"content", "prompt", "messages"})
-          .add(kTokenizeInput)
-          .add(kMessagesField)
-          .add(kTemplateFields)
-          .add(field::kTokenizeFields)
-          .take();
+  schemas["TokenizeRequest"] = ObjectSchema({})
+                                   .any_of({"content", "prompt", "messages"})
+                                   .add(kTokenizeInput)
+                                   .add(kMessagesField)
+                                   .add(kTemplateFields)
+                                   .add(field::kTokenizeFields)
+                                   .take();
   schemas["TemplateRequest"] = ObjectSchema({"messages"}).add(kMessagesField).add(kTemplateFields).take();
   const Json plain = parse_literal(kPlainSchemas);
   for (const auto& [name, schema] : plain.items()) schemas[name] = schema;
