@@ -398,6 +398,7 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& words, co
     SLUICE_RETURN_IF_ERROR(read_file_settings("sluice.yaml", line.settings));
   }
   for (const Knob& knob : knobs()) {
+    if (knob.guards && !applies_to(knob, line.command)) continue;
     const std::string variable = environment_name(knob.name);
     if (const char* value = environment(variable.c_str()); value != nullptr) {
       SLUICE_RETURN_IF_ERROR(set_text(knob, variable, value, false, line.settings));

@@ -1,10 +1,13 @@
 """`sluice chat` on a pseudo-terminal: what a person at the keyboard sees."""
 
+import fcntl
 import json
 import os
 import pty
 import select
 import shutil
+import struct
+import termios
 import time
 
 import pytest
@@ -15,9 +18,10 @@ from sluice_process import BINARY, DEMO_MODEL
 class Terminal:
     """A program on a pseudo-terminal of its own; Ctrl-C typed there is a real SIGINT."""
 
-    def __init__(self, *words, env):
+    def __init__(self, *words, env, columns=80):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
             os.chdir("/tmp")
             os.execve(BINARY, [str(BINARY), *map(str, words)], {**os.environ, "TERM": "xterm", **env})
         self.seen = ""
@@ -128,6 +132,21 @@ def test_lines_are_edited_recalled_and_completed():
     chat.read_until(PROMPT)
     chat.type("/history\n")
     assert "user: x/one\ntwo\n" in chat.read_until("two\r\n").replace("\r", "")
+    chat.read_until(PROMPT)
+    chat.type("\x04")
+    assert chat.wait() == 0
+
+
+def test_the_progress_of_loading_stays_in_its_line():
+    chat = Terminal("chat", DEMO_MODEL, "--quantize", "int8", env={}, columns=40)
+    shown = chat.read_until(PROMPT).split("phone-demo.")[0]
+    assert "loading [" in shown and "%" in shown
+    assert max(len(part) for part in shown.replace("\x1b[K", "").split("\r")) < 40, shown
+    chat.type("Hi\n")
+    chat.read_until(PROMPT)
+    chat.type("/stats\n")
+    rate = chat.read_until("tokens/s").split("then ")[-1].split()[0]
+    assert float(rate) < 100_000  # not of tokens that had come before the first was looked at
     chat.read_until(PROMPT)
     chat.type("\x04")
     assert chat.wait() == 0

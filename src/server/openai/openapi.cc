@@ -54,6 +54,7 @@ Json responses(const http::Route& route, const RouteSchemas* schemas) {
     failure("413", "The body is too large");
     failure("415", "The body is compressed");
     failure("429", "The queue is full; see Retry-After");
+    failure("504", "The request was not done within its 'timeout'");
   }
   if (route.method == "POST" || route.path.find('{') != std::string::npos) failure("404", "No such model");
   failure("503", "The server is starting or stopping");

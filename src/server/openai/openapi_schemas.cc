@@ -86,7 +86,7 @@ constexpr std::string_view kPlainSchemas = R"({
   "name":{"type":["string","null"]},"tool_call_id":{"type":["string","null"]},"reasoning_content":{"type":["string","null"]},
   "tool_calls":{"type":["array","null"],"items":{"$ref":"#/components/schemas/ToolCall"}}}},
 "ToolCall":{"type":"object","required":["function"],"properties":{"id":{"type":"string"},"type":{"const":"function"},
-  "function":{"type":"object","required":["name"],"properties":{"name":{"type":"string"},"arguments":{"type":"string","description":"JSON as the model wrote it."}}}}},
+  "function":{"type":"object","required":["name"],"properties":{"name":{"type":"string"},"arguments":{"type":["string","object","null"],"description":"In answers a string: JSON as the model wrote it."}}}}},
 "Tool":{"type":"object","required":["type","function"],"properties":{"type":{"const":"function"},
   "function":{"type":"object","required":["name"],"properties":{"name":{"type":"string"},"description":{"type":"string"},"parameters":{"type":"object"}}}}},
 "Usage":{"type":"object","properties":{"prompt_tokens":{"type":"integer"},"completion_tokens":{"type":"integer"},"total_tokens":{"type":"integer"},
