@@ -287,3 +287,5 @@ def test_bodies_over_the_limit_are_answered_in_both_versions(tmp_path):
                                        "-w", "\n%{http_code}"], capture_output=True, text=True, timeout=30)
                 assert done.stdout.endswith("\n" + status), (version, path, done)
                 assert json.loads(done.stdout.rsplit("\n", 1)[0])["error"]["code"]
+        # A client that reads nothing before it has sent everything.
+        assert server.request("/v1/completions", {"prompt": "x" * 40_000_000})[0] == 413
