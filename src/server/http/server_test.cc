@@ -272,7 +272,7 @@ TEST(Http1, ErrorsOfThisLayerAreInOpenAiForm) {
   ASSERT_TRUE(body.ok());
   EXPECT_EQ((*body)["error"]["type"], "not_found_error");
   EXPECT_THAT(std::string((*body)["error"]["message"]), HasSubstr("/hello"));
-  EXPECT_TRUE((*body)["error"]["code"].is_null());
+  EXPECT_EQ((*body)["error"]["code"], "not_found");
   const std::string method = test.ask("DELETE /hello HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_EQ(status_of(method), 405);
   EXPECT_EQ(header_of(method, "allow"), "GET, HEAD, OPTIONS");
