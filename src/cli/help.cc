@@ -207,7 +207,7 @@ Result<int> run_completion(const CommandLine& line) {
 }
 
 Result<int> run_man(const CommandLine&) {
-  std::string out = cat(".TH SLUICE 1 \"\" \"sluice ", version(),
+  std::string out = cat(".TH SLUICE 1 2026-11-27 \"sluice ", version(),
                         "\" \"User Commands\"\n.SH NAME\nsluice \\- serve open language models\n"
                         ".SH SYNOPSIS\n.B sluice\n.I COMMAND\n[arguments] [flags]\n.SH COMMANDS\n");
   for (const Command& command : kCommands) {
