@@ -309,7 +309,9 @@ Result<void> read_file_settings(const std::string& path, Settings& settings) {
     if (value.is_array() && !std::holds_alternative<std::vector<std::string> S::*>(knob->field)) {
       return invalid_argument(cat(source, " must be one value, not a list"), std::string(knob->name));
     }
-    if (value.is_array()) {
+    if (knob->guards && (value.is_null() || value.empty())) {
+      SLUICE_RETURN_IF_ERROR(set_text(*knob, source, "", false, settings));
+    } else if (value.is_array()) {
       bool first = true;
       for (const Json& item : value) {
         SLUICE_RETURN_IF_ERROR(

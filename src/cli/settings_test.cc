@@ -86,6 +86,15 @@ TEST_F(SettingsTest, AListInTheFileIsForListsOnly) {
   EXPECT_NE(line.error().message.find("port must be one value"), std::string::npos) << line.error().message;
 }
 
+TEST_F(SettingsTest, AnEmptyKeyInTheFileIsRefused) {
+  for (const char* text : {"api-key:\n", "api-key: []\n", "api-key: ['']\n", "api_key: ''\n", "tls-key: ~\n"}) {
+    const auto line = parse({"serve", "m", "--config", write_config(text)});
+    ASSERT_FALSE(line.ok()) << text;
+    if (line.error().code == ErrorCode::kUnimplemented) GTEST_SKIP() << line.error().message;
+    EXPECT_NE(line.error().message.find("is empty"), std::string::npos) << line.error().message;
+  }
+}
+
 TEST_F(SettingsTest, AnEmptyKeyInTheEnvironmentIsRefused) {
   g_environment = {{"SLUICE_API_KEY", ""}};
   EXPECT_NE(parse({"serve", "m"}).error().message.find("SLUICE_API_KEY is empty"), std::string::npos);
