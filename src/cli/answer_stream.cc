@@ -9,17 +9,19 @@ namespace {
 using Seconds = std::chrono::duration<double>;
 using Time = std::chrono::steady_clock;
 
-// Hands the engine thread's events to the waiting thread.
+// Hands the engine thread's events to the waiting thread, and notes when they came: that thread may be late.
 class EventMailbox final : public api::GenerationSink {
  public:
   void on_prompt(api::PromptReport) override {}
   void on_delta(api::TokenDelta delta) override {
     const std::lock_guard lock(mutex_);
+    if (!first_token_) first_token_ = Time::now();
     deltas_.push_back(std::move(delta));
     arrived_.notify_one();
   }
   void on_end(Result<api::Usage> end) override {
     const std::lock_guard lock(mutex_);
+    ended_ = Time::now();
     end_.emplace(std::move(end));
     arrived_.notify_one();
   }
@@ -34,8 +36,17 @@ class EventMailbox final : public api::GenerationSink {
     return !deltas.empty() || end.has_value();
   }
 
+  // After the end.
+  void set_times(Time::time_point start, Answer& answer) {
+    const std::lock_guard lock(mutex_);
+    if (first_token_) answer.first_token_s = Seconds(*first_token_ - start).count();
+    answer.total_s = Seconds(ended_ - start).count();
+  }
+
  private:
   std::mutex mutex_;
+  std::optional<Time::time_point> first_token_;
+  Time::time_point ended_;
   std::condition_variable arrived_;
   std::deque<api::TokenDelta> deltas_;
   std::optional<Result<api::Usage>> end_;
@@ -60,7 +71,6 @@ Result<Answer> wait_for_answer(api::Backend& backend, api::GenerateRequest reque
     }
     if (!mailbox->next(deltas, end)) continue;
     for (const api::TokenDelta& delta : deltas) {
-      if (answer.first_token_s == 0) answer.first_token_s = Seconds(Time::now() - start).count();
       if (delta.finish) answer.finish = *delta.finish;
       answer.usage.completion_tokens += static_cast<int64_t>(delta.ids.size());  // what a stopped answer reports
       if (delta.choice != 0 || cancelled) continue;
@@ -68,7 +78,7 @@ Result<Answer> wait_for_answer(api::Backend& backend, api::GenerateRequest reque
       if (on_text && !delta.text.empty()) on_text(delta.text);
     }
     if (!end) continue;
-    answer.total_s = Seconds(Time::now() - start).count();
+    mailbox->set_times(start, answer);
     if (cancelled) {
       answer.finish = api::FinishReason::kCancelled;
       return answer;

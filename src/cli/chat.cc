@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
@@ -18,6 +19,7 @@
 #include "base/strings.h"
 #include "cli/answer_stream.h"
 #include "cli/commands.h"
+#include "cli/line_editor.h"
 
 namespace sluice::cli {
 namespace {
@@ -62,6 +64,21 @@ constexpr std::string_view kHelp =
     "  /quit               end (also Ctrl-D)\n"
     "  \"\"\"                 begins and ends a message of several lines\n";
 
+// The first word of every line of the help that has one.
+std::vector<std::string> command_names() {
+  std::vector<std::string> names;
+  for (size_t at = kHelp.find('/'); at != std::string_view::npos; at = kHelp.find('/', at + 1)) {
+    names.emplace_back(kHelp.substr(at, kHelp.find_first_of(" \n", at) - at));
+  }
+  return names;
+}
+
+bool is_message(const Json& message) {
+  const Json* role = json_find(message, "role");
+  const Json* content = json_find(message, "content");
+  return role != nullptr && role->is_string() && content != nullptr && content->is_string();
+}
+
 class Conversation {
  public:
   Conversation(local::LocalBackend& backend, const Settings& settings)
@@ -74,6 +91,13 @@ class Conversation {
     const bool prompt = isatty(STDIN_FILENO) != 0;
     std::string line;
     while (true) {
+      if (LineEditor::usable()) {
+        const LineEditor::Outcome outcome = edit_message(line);
+        if (outcome == LineEditor::Outcome::kEnd) return;
+        if (outcome == LineEditor::Outcome::kInterrupted) std::puts("(Ctrl-D or /quit ends)");
+        if (outcome == LineEditor::Outcome::kLine && !act_on(line)) return;
+        continue;
+      }
       if (prompt) std::fputs(colour_ ? "\x1b[1m> \x1b[0m" : "> ", stdout);
       std::fflush(stdout);
       // A terminal gives one line at a time, so nothing waits unread in a buffer.
@@ -87,18 +111,31 @@ class Conversation {
         clearerr(stdin);
         continue;
       }
-      if (trim(line).empty()) continue;
-      if (line.starts_with('/')) {
-        if (!command(line)) break;
-      } else {
-        messages_.push_back({{"role", "user"}, {"content", line}});
-        answer();
-      }
+      if (!act_on(line)) break;
     }
     if (prompt) std::fputc('\n', stdout);
   }
 
  private:
+  // False: the program should end.
+  bool act_on(const std::string& line) {
+    if (trim(line).empty()) return true;
+    if (line.starts_with('/')) return command(line);
+    messages_.push_back({{"role", "user"}, {"content", line}});
+    answer();
+    return true;
+  }
+
+  LineEditor::Outcome edit_message(std::string& message) {
+    LineEditor::Outcome outcome = editor_.read("> ", colour_, message);
+    if (outcome != LineEditor::Outcome::kLine || !message.starts_with("\"\"\"")) return outcome;
+    message.erase(0, 3);
+    std::string line;
+    while ((outcome = editor_.read("… ", false, line)) == LineEditor::Outcome::kLine && line != "\"\"\"")
+      message += (message.empty() ? "" : "\n") + line;
+    return outcome;
+  }
+
   // One line, or everything between two lines that begin with """.
   static bool read_message(std::string& message) {
     if (!std::getline(std::cin, message)) return false;
@@ -187,6 +224,10 @@ class Conversation {
   }
 
   void save(const std::string& path) const {
+    if (path.empty()) {
+      std::puts("usage: /save FILE");
+      return;
+    }
     std::ofstream file(path);
     file << dump_json(messages_, 2) << '\n';
     std::printf(file.flush() ? "saved %s\n" : "cannot write %s\n", path.c_str());
@@ -195,8 +236,9 @@ class Conversation {
   void load(const std::string& path) {
     const auto text = read_file(path, size_t{64} << 20);
     const auto json = text.ok() ? parse_json(*text) : Result<Json>(text.error());
-    if (!json.ok() || !json->is_array()) {
-      std::printf("%s\n", json.ok() ? "the file must hold an array of messages" : json.error().message.c_str());
+    if (!json.ok() || !json->is_array() || !std::ranges::all_of(*json, is_message)) {
+      std::printf("%s\n", json.ok() ? "the file must hold an array of messages, each with a role and a text as content"
+                                    : json.error().message.c_str());
       return;
     }
     messages_ = *json;
@@ -250,6 +292,7 @@ class Conversation {
   local::LocalBackend& backend_;
   Settings settings_;
   bool colour_;
+  LineEditor editor_{command_names(), wait_for_input};
   Json messages_;
   Answer last_;
 };

@@ -85,6 +85,13 @@ std::string troff(std::string_view text) {
   return out;
 }
 
+// Words a command's first argument can be, beside files.
+struct FirstWords {
+  std::string_view command, words;
+};
+constexpr FirstWords kFirstWords[] = {{"bench", "roofline model tune serve startup compare"},
+                                      {"completion", "bash zsh fish"}};
+
 std::string bash_completion() {
   std::string names, cases;
   for (const Command& command : kCommands) {
@@ -93,8 +100,13 @@ std::string bash_completion() {
     for (const Knob& knob : knobs()) {
       if (applies_to(knob, command.name)) cases += cat(" --", knob.name);
     }
-    cases += "\" ;;\n";
+    cases += "\"";
+    for (const auto& [named, words] : kFirstWords) {
+      if (named == command.name) cases += cat("; words=\"", words, "\"");
+    }
+    cases += " ;;\n";
   }
+  cases += cat("    help) words=\"", names, "\" ;;\n");
   std::string choices;
   for (const Knob& knob : knobs()) {
     if (!knob.choices.empty()) {
@@ -103,19 +115,31 @@ std::string bash_completion() {
     }
   }
   return cat(
-      "_sluice() {\n  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} flags=\n  case $before "
+      "_sluice() {\n  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} flags= words=\n  case "
+      "$before "
       "in\n",
       choices, "  esac\n  if [ \"$COMP_CWORD\" = 1 ]; then COMPREPLY=($(compgen -W \"", names,
       "\" -- \"$word\")); return; fi\n  case ${COMP_WORDS[1]} in\n", cases,
-      "  esac\n  case $word in\n    -*) COMPREPLY=($(compgen -W \"$flags\" -- \"$word\")) ;;\n    *) "
-      "COMPREPLY=($(compgen -f -- \"$word\")) ;;\n  esac\n}\n",
+      "  esac\n  [ \"$COMP_CWORD\" = 2 ] || words=\n  case $word in\n"
+      "    -*) COMPREPLY=($(compgen -W \"$flags\" -- \"$word\")) ;;\n"
+      "    *) COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
+      "       case ${COMP_WORDS[1]} in completion|help) ;; *) COMPREPLY+=($(compgen -f -- \"$word\")) ;; esac ;;\n"
+      "  esac\n}\n",
       "complete -o filenames -F _sluice sluice\n");
 }
 
 std::string fish_completion() {
-  std::string out = "complete -c sluice -n __fish_use_subcommand -f\n";
+  std::string out =
+      "complete -c sluice -n __fish_use_subcommand -f\n"
+      "complete -c sluice -n \"__fish_seen_subcommand_from completion help man version\" -f\n";
   for (const Command& command : kCommands) {
     out += cat("complete -c sluice -n __fish_use_subcommand -f -a ", command.name, " -d \"", command.summary, "\"\n");
+    for (const auto& [named, words] : kFirstWords) {
+      if (named != command.name) continue;
+      out += cat("complete -c sluice -n \"__fish_seen_subcommand_from ", named,
+                 "; and not __fish_seen_subcommand_from ", words, "\" -a \"", words, "\"\n");
+    }
+    out += cat("complete -c sluice -n \"__fish_seen_subcommand_from help\" -a ", command.name, "\n");
     for (const Knob& knob : knobs()) {
       if (!applies_to(knob, command.name)) continue;
       out += cat("complete -c sluice -n \"__fish_seen_subcommand_from ", command.name, "\" -l ", knob.name);
@@ -183,12 +207,14 @@ Result<int> run_completion(const CommandLine& line) {
 }
 
 Result<int> run_man(const CommandLine&) {
-  std::string out = cat(".TH SLUICE 1 \"\" \"sluice ", version(),
+  std::string out = cat(".TH SLUICE 1 2026-11-27 \"sluice ", version(),
                         "\" \"User Commands\"\n.SH NAME\nsluice \\- serve open language models\n"
                         ".SH SYNOPSIS\n.B sluice\n.I COMMAND\n[arguments] [flags]\n.SH COMMANDS\n");
   for (const Command& command : kCommands) {
-    out += cat(".TP\n.B sluice ", command.name, "\n.I ", troff(command.arguments), "\n", troff(command.summary), ". ",
-               troff(command.description), "\n");
+    out += cat(".TP\n.B sluice ", command.name, "\n");
+    if (!command.arguments.empty()) out += cat(".I ", troff(command.arguments), "\n.br\n");
+    out += cat(troff(command.summary), ".\n");
+    if (!command.description.empty()) out += cat(troff(command.description), "\n");
   }
   out += ".SH FLAGS\n";
   for (const Knob& knob : knobs()) {

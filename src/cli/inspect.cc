@@ -82,7 +82,7 @@ Result<int> run_inspect(const CommandLine& line) {
   const local::TuningRecord record = local::tuning_record(options, description, load);
   const auto tuning = options.tuning == local::TuningMode::kOff ? std::nullopt : record.read();
   report["tuning"] = tuning ? local::tuning_to_json(*tuning) : Json();
-  model::MemoryRequest memory = local::with_batch_limits(options.memory, tuning);
+  model::MemoryRequest memory = local::with_batch_limits(options.memory, tuning, options.speculation);
   if (options.speculation.kind == local::SpeculationOptions::Kind::kModel) {
     SLUICE_TRY(const local::DraftModel draft,
                local::DraftModel::open(options.speculation.draft_model, options.load, *ops, memory.sequences_max));

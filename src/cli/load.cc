@@ -1,5 +1,6 @@
 // Settings become a loaded model.
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -50,8 +51,12 @@ class ProgressBar {
     const int percent = static_cast<int>(std::min(done, total) * 100 / total);
     if (percent == shown_) return;
     shown_ = percent;
-    std::string bar(30, ' ');
-    std::fill_n(bar.begin(), percent * 30 / 100, '#');
+    // " [" + bar + "] 100 %" in one line, whose last column stays free.
+    winsize size{};
+    const int width = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+    const int room = std::clamp(width - 10 - static_cast<int>(what.size()), 0, 30);
+    std::string bar(static_cast<size_t>(room), ' ');
+    std::fill_n(bar.begin(), percent * room / 100, '#');
     std::fprintf(stderr, "\r%.*s [%s] %3d %%", static_cast<int>(what.size()), what.data(), bar.c_str(), percent);
   }
   ~ProgressBar() {

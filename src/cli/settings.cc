@@ -87,7 +87,7 @@ std::vector<Knob> make_knobs() {
        "KIND",
        "check several guessed tokens in one step where that is measured to pay, with the same answers: ngram guesses "
        "what followed the same words before, draft asks --draft-model; auto is draft with such a model, else off",
-       kRuns,
+       kLoads,
        0,
        0,
        {"auto", "off", "ngram", "draft"}},
@@ -119,10 +119,11 @@ std::vector<Knob> make_knobs() {
        0,
        0,
        {},
+       true,
        true},
-      {"api-key-file", &S::api_key_file, "FILE", "further keys, one a line", kServe},
-      {"tls-cert", &S::tls_cert, "FILE", "certificate chain (PEM): serve HTTPS", kServe},
-      {"tls-key", &S::tls_key, "FILE", "private key (PEM) of the certificate", kServe},
+      {"api-key-file", &S::api_key_file, "FILE", "further keys, one a line", kServe, 0, 0, {}, false, true},
+      {"tls-cert", &S::tls_cert, "FILE", "certificate chain (PEM): serve HTTPS", kServe, 0, 0, {}, false, true},
+      {"tls-key", &S::tls_key, "FILE", "private key (PEM) of the certificate", kServe, 0, 0, {}, false, true},
       {"cors-origin", &S::cors_origin, "ORIGIN", "web pages of this origin may call the API (* for any)", kServe},
       {"io-threads", &S::io_threads, "N", "threads that speak HTTP", kServe, 1, 64},
       {"body-max", &S::body_max, "BYTES", "largest request body", kServe},
@@ -215,7 +216,10 @@ Error bad_value(const Knob& knob, std::string_view source, std::string_view text
 template <class Number>
 Result<void> set_number(const Knob& knob, std::string_view source, std::string_view text, Number* number) {
   Number value{};
-  const std::string range = knob.max > knob.min ? cat(" from ", knob.min, " to ", knob.max) : "";
+  const auto shown = [](double bound) {
+    return std::floor(bound) == bound && std::abs(bound) < 1e15 ? cat(static_cast<int64_t>(bound)) : cat(bound);
+  };
+  const std::string range = knob.max > knob.min ? cat(" from ", shown(knob.min), " to ", shown(knob.max)) : "";
   if (!parse_whole(text, &value) ||
       (knob.max > knob.min && !(static_cast<double>(value) >= knob.min && static_cast<double>(value) <= knob.max))) {
     return bad_value(knob, source, text, cat(std::is_integral_v<Number> ? "a whole number" : "a number", range));
@@ -228,6 +232,10 @@ Result<void> set_number(const Knob& knob, std::string_view source, std::string_v
 // A list replaces what a weaker source said, and grows when `append` (the flag given again).
 Result<void> set_text(const Knob& knob, std::string_view source, std::string_view text, bool append,
                       Settings& settings) {
+  // "$KEY" of an unset variable must not quietly serve everyone.
+  if (knob.guards && trim(text).find_first_not_of(", ") == std::string_view::npos) {
+    return invalid_argument(cat(source, " is empty: give it a value or leave it out"), std::string(knob.name));
+  }
   if (const auto* field = std::get_if<int64_t S::*>(&knob.field))
     return set_number(knob, source, text, &(settings.**field));
   if (const auto* field = std::get_if<double S::*>(&knob.field))
@@ -298,7 +306,12 @@ Result<void> read_file_settings(const std::string& path, Settings& settings) {
     const Knob* knob = find_knob(key);
     if (knob == nullptr || knob->name == "config") return unknown_name(cat("key in ", path), key);
     const std::string source = cat(path, ": ", key);
-    if (value.is_array()) {
+    if (value.is_array() && !std::holds_alternative<std::vector<std::string> S::*>(knob->field)) {
+      return invalid_argument(cat(source, " must be one value, not a list"), std::string(knob->name));
+    }
+    if (knob->guards && (value.is_null() || value.empty())) {
+      SLUICE_RETURN_IF_ERROR(set_text(*knob, source, "", false, settings));
+    } else if (value.is_array()) {
       bool first = true;
       for (const Json& item : value) {
         SLUICE_RETURN_IF_ERROR(
@@ -387,6 +400,7 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& words, co
     SLUICE_RETURN_IF_ERROR(read_file_settings("sluice.yaml", line.settings));
   }
   for (const Knob& knob : knobs()) {
+    if (knob.guards && !applies_to(knob, line.command)) continue;
     const std::string variable = environment_name(knob.name);
     if (const char* value = environment(variable.c_str()); value != nullptr) {
       SLUICE_RETURN_IF_ERROR(set_text(knob, variable, value, false, line.settings));

@@ -110,6 +110,7 @@ struct Knob {
   double min = 0, max = 0;    // of numbers, when max > min
   std::vector<std::string_view> choices;
   bool secret = false;  // never printed
+  bool guards = false;  // keeps strangers out: an empty value is a mistake, not the same as none
 };
 
 const std::vector<Knob>& knobs();

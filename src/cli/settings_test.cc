@@ -56,6 +56,11 @@ TEST_F(SettingsTest, NamesWhatIsWrong) {
       {{"serve", "m", "--temperature", "1"}, "means nothing to 'sluice serve'"},
       {{"serve", "m", "-p", "1"}, "begin with --"},
       {{"serve", "m", "--no-port"}, "unknown flag"},
+      {{"serve", "m", "--context", "999999999"}, "from 0 to 268435456,"},
+      {{"serve", "m", "--api-key", ""}, "--api-key is empty"},
+      {{"serve", "m", "--api-key= , "}, "--api-key is empty"},
+      {{"serve", "m", "--api-key-file", ""}, "--api-key-file is empty"},
+      {{"serve", "m", "--tls-cert", ""}, "--tls-cert is empty"},
   };
   for (const auto& [words, expected] : cases) {
     const auto line = parse(words);
@@ -72,6 +77,28 @@ TEST_F(SettingsTest, AnUnknownKeyOfTheFileIsAnError) {
   ASSERT_FALSE(line.ok());
   if (line.error().code == ErrorCode::kUnimplemented) GTEST_SKIP() << line.error().message;
   EXPECT_NE(line.error().message.find("max-concurrency"), std::string::npos) << line.error().message;
+}
+
+TEST_F(SettingsTest, AListInTheFileIsForListsOnly) {
+  const auto line = parse({"serve", "m", "--config", write_config("port: [1, 2]\n")});
+  ASSERT_FALSE(line.ok());
+  if (line.error().code == ErrorCode::kUnimplemented) GTEST_SKIP() << line.error().message;
+  EXPECT_NE(line.error().message.find("port must be one value"), std::string::npos) << line.error().message;
+}
+
+TEST_F(SettingsTest, AnEmptyKeyInTheFileIsRefused) {
+  for (const char* text : {"api-key:\n", "api-key: []\n", "api-key: ['']\n", "api_key: ''\n", "tls-key: ~\n"}) {
+    const auto line = parse({"serve", "m", "--config", write_config(text)});
+    ASSERT_FALSE(line.ok()) << text;
+    if (line.error().code == ErrorCode::kUnimplemented) GTEST_SKIP() << line.error().message;
+    EXPECT_NE(line.error().message.find("is empty"), std::string::npos) << line.error().message;
+  }
+}
+
+TEST_F(SettingsTest, AnEmptyKeyInTheEnvironmentIsRefused) {
+  g_environment = {{"SLUICE_API_KEY", ""}};
+  EXPECT_NE(parse({"serve", "m"}).error().message.find("SLUICE_API_KEY is empty"), std::string::npos);
+  EXPECT_TRUE(parse({"version"}).ok());
 }
 
 TEST_F(SettingsTest, AutoTuningIsWrittenAsTheGuideWritesIt) {

@@ -67,6 +67,8 @@ EngineCore::EngineCore(std::unique_ptr<model::LanguageModel> model, const text::
       admission_(std::make_unique<Admission>(*options_, traits_, cache_.block_tokens(), tokenizer, clock)),
       sampler_(traits_.vocab_size, options_->pool),
       budget_({.rows_max = options_->step_rows_max, .slowdown = options_->prefill_slowdown}) {
+  metrics_.describe_cache(metrics, options_->model_name, cache_.block_tokens(), options_->blocks,
+                          options_->prefix_index);
   if (options_->proposer == nullptr) return;
   const Speculator::Limits limits = {options_->draft_tokens_max, options_->draft_rows_max()};
   speculator_ = std::make_unique<Speculator>(options_->proposer, limits, metrics_, clock_);
@@ -79,6 +81,10 @@ void EngineCore::add(std::unique_ptr<Request> request) {
   added.order = next_order_++;
   SLUICE_CHECK(requests_.emplace(added.id, std::move(request)).second, "request ids are unique");
   if (added.deadline_us > 0) deadlines_.emplace(added.deadline_us, added.id);
+  if (added.embed == nullptr) {
+    metrics_.request_n.observe(static_cast<double>(added.sequences.size()));
+    metrics_.request_max_tokens.observe(added.sequences.front()->answer->left());
+  }
   for (const auto& sequence : added.sequences) {
     set_pass(*sequence, sequence->prompt_tokens);
     if (sequence->state == Sequence::State::kWaiting) waiting_.insert(sequence.get());
@@ -485,6 +491,9 @@ bool EngineCore::sample_next(Sequence& sequence, const Result<Sample>& sample) {
 
   metrics_.count_finish(*reason);
   metrics_.decode_time.observe(seconds(now - *sequence.first_token_us));
+  metrics_.inference_time.observe(seconds(now - *request.started_us));
+  metrics_.request_prompt_tokens.observe(sequence.prompt_tokens);
+  metrics_.request_generation_tokens.observe(sequence.answer->generated());
   if (sequence.answer->generated() > 1) {
     metrics_.time_per_output_token.observe(seconds(now - *sequence.first_token_us) /
                                            (sequence.answer->generated() - 1));

@@ -14,6 +14,9 @@ const std::vector<double> kBetweenTokens = {0.0005, 0.001, 0.0025, 0.005, 0.01, 
                                             0.4,    0.5,   0.75,   1,     2.5,  5,     7.5,  10,    20,  40,   80};
 const std::vector<double> kWholeRequest = {0.01, 0.03, 0.1, 0.3, 0.5, 0.8, 1,   1.5, 2,   2.5, 5,    10,
                                            15,   20,   30,  40,  50,  60,  120, 240, 480, 960, 1920, 7680};
+const std::vector<double> kChoices = {1, 2, 5, 10, 20};
+const std::vector<double> kRequestTokens = {1,    2,    5,    10,    20,    50,    100,    200,    500,
+                                            1000, 2000, 5000, 10000, 20000, 50000, 100000, 200000, 500000};
 const std::vector<double> kTokens = {1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384};
 
 }  // namespace
@@ -55,12 +58,29 @@ EngineMetrics::EngineMetrics(MetricsRegistry& registry, std::string_view model_n
                                       kWholeRequest, label(model_name))),
       decode_time(registry.histogram("vllm:request_decode_time_seconds", "First token to last token.", kWholeRequest,
                                      label(model_name))),
+      inference_time(registry.histogram("vllm:request_inference_time_seconds",
+                                        "First place in the batch to last token.", kWholeRequest, label(model_name))),
+      request_prompt_tokens(registry.histogram("vllm:request_prompt_tokens", "Prompt tokens of an answer.",
+                                               kRequestTokens, label(model_name))),
+      request_generation_tokens(registry.histogram("vllm:request_generation_tokens", "Generated tokens of an answer.",
+                                                   kRequestTokens, label(model_name))),
+      request_n(
+          registry.histogram("vllm:request_params_n", "Answers asked for per prompt.", kChoices, label(model_name))),
+      request_max_tokens(registry.histogram("vllm:request_params_max_tokens", "Tokens allowed to an answer.",
+                                            kRequestTokens, label(model_name))),
       iteration_tokens(
           registry.histogram("vllm:iteration_tokens_total", "Rows of a step.", kTokens, label(model_name))),
       stopped_(success(registry, label(model_name), "stop")),
       length_(success(registry, label(model_name), "length")),
       aborted_(success(registry, label(model_name), "abort")),
       failed_(success(registry, label(model_name), "error")) {}
+
+void EngineMetrics::describe_cache(MetricsRegistry& registry, std::string_view model_name, int block_tokens, int blocks,
+                                   bool prefix_index) {
+  const std::string labels = cat(label(model_name), ",block_size=\"", block_tokens, "\",num_gpu_blocks=\"", blocks,
+                                 "\",enable_prefix_caching=\"", prefix_index ? "True" : "False", "\"");
+  registry.gauge("vllm:cache_config_info", "The cache's size, in labels.", labels).set(1);
+}
 
 Counter& EngineMetrics::success(MetricsRegistry& registry, std::string_view labels, std::string_view reason) {
   return registry.counter("vllm:request_success_total", "Answers ended, by reason.",

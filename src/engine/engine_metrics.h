@@ -14,6 +14,9 @@ class EngineMetrics {
  public:
   EngineMetrics(MetricsRegistry& registry, std::string_view model_name);
 
+  // vllm:cache_config_info: what routers that look for shared prefixes have to know of the cache.
+  static void describe_cache(MetricsRegistry& registry, std::string_view model_name, int block_tokens, int blocks,
+                             bool prefix_index);
   void count_finish(api::FinishReason reason);
   void count_failure(ErrorCode code);  // "abort" for what the client or its deadline ended, else "error"
 
@@ -35,6 +38,11 @@ class EngineMetrics {
   Histogram& queue_time;
   Histogram& prefill_time;
   Histogram& decode_time;
+  Histogram& inference_time;  // both together
+  Histogram& request_prompt_tokens;
+  Histogram& request_generation_tokens;
+  Histogram& request_n;
+  Histogram& request_max_tokens;
   Histogram& iteration_tokens;
 
  private:

@@ -83,12 +83,11 @@ Result<float> Sampler::peak(std::span<const float> logits) const {
   }
   for (; i < logits.size(); ++i) visit(0, logits[i]);
   const float peak = *std::max_element(lanes.begin(), lanes.end());
-  if (std::any_of(bad.begin(), bad.end(), [](uint32_t lane) { return lane != 0; }) || std::isinf(peak)) {
-    return Error{ErrorCode::kInternal,
-                 peak == kBanned ? "No token can be chosen: the settings ban all of them."
-                                 : "The model's output is not a number; its weights or cache may be damaged.",
-                 {},
-                 {}};
+  const bool any_bad = std::any_of(bad.begin(), bad.end(), [](uint32_t lane) { return lane != 0; });
+  if (any_bad || std::isinf(peak)) {
+    if (peak == kBanned && !any_bad) return invalid_argument("No token can be chosen: the settings ban all of them.");
+    return Error{
+        ErrorCode::kInternal, "The model's output is not a number; its weights or cache may be damaged.", {}, {}};
   }
   return peak;
 }

@@ -127,16 +127,14 @@ class EngineBackend final : public LocalBackend {
       SLUICE_TRY(draft, DraftModel::open(options.speculation.draft_model, options.load, *ops_, asked.sequences_max));
       asked.draft = draft->demand();
     }
-    const int draft_rows = options.speculation.kind != SpeculationOptions::Kind::kOff ? engine::kDraftRows : 0;
     const auto plan = [&](const model::MemoryRequest& request) -> Result<void> {
       memory_ = request;
-      memory_.logits_rows_max = memory_.sequences_max + kPromptScoreRows + draft_rows;
       SLUICE_TRY(plan_, model::plan_memory(*files, description, load, memory_));
       return {};
     };
     // What was tuned on a freer machine may not fit today; the usual limits may.
-    if (!tuning || !plan(with_batch_limits(asked, tuning)).ok())
-      SLUICE_RETURN_IF_ERROR(plan(with_batch_limits(asked, {})));
+    if (!tuning || !plan(with_batch_limits(asked, tuning, options.speculation)).ok())
+      SLUICE_RETURN_IF_ERROR(plan(with_batch_limits(asked, {}, options.speculation)));
     pool_.emplace(options.threads);
     if (report.on_plan) report.on_plan(description, plan_);
     SLUICE_TRY(text_,
@@ -151,7 +149,7 @@ class EngineBackend final : public LocalBackend {
       request.limit = plan_.limit;  // the weights are in memory by now
       const model::MemoryPlan usual = plan_;
       const model::MemoryRequest usual_memory = memory_;
-      if (!plan(with_batch_limits(request, tuning)).ok()) {
+      if (!plan(with_batch_limits(request, tuning, options.speculation)).ok()) {
         plan_ = usual;
         memory_ = usual_memory;
       }
@@ -248,11 +246,14 @@ class EngineBackend final : public LocalBackend {
 
 }  // namespace
 
-model::MemoryRequest with_batch_limits(model::MemoryRequest request, const std::optional<Tuning>& tuning) {
+model::MemoryRequest with_batch_limits(model::MemoryRequest request, const std::optional<Tuning>& tuning,
+                                       const SpeculationOptions& speculation) {
   const auto settle = [](int asked, int tuned, int usual) { return asked > 0 ? asked : tuned > 0 ? tuned : usual; };
   request.sequences_max = settle(request.sequences_max, tuning ? tuning->max_concurrency : 0, kSequencesUsual);
   request.step_rows_max = settle(request.step_rows_max, tuning ? tuning->chunk_tokens : 0, kChunkUsual);
   request.step_rows_max = std::max(request.step_rows_max, request.sequences_max);  // a row for everyone who decodes
+  const int draft_rows = speculation.kind != SpeculationOptions::Kind::kOff ? engine::kDraftRows : 0;
+  request.logits_rows_max = request.sequences_max + kPromptScoreRows + draft_rows;
   return request;
 }
 

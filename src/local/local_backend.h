@@ -48,8 +48,9 @@ struct LocalOptions {
   SpeculationOptions speculation;
 };
 
-// A request for memory with what it left open as tuned, else as usual.
-model::MemoryRequest with_batch_limits(model::MemoryRequest request, const std::optional<Tuning>& tuning);
+// A request for memory with what it left open as tuned, else as usual; and the rows of logits that such batches need.
+model::MemoryRequest with_batch_limits(model::MemoryRequest request, const std::optional<Tuning>& tuning,
+                                       const SpeculationOptions& speculation = {});
 // Where the tuning of such a model is remembered. `load` with its activations resolved.
 TuningRecord tuning_record(const LocalOptions& options, const model::ModelDescription& description,
                            const model::LoadOptions& load);

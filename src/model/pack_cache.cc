@@ -1,5 +1,8 @@
 #include "model/pack_cache.h"
 
+#include <signal.h>
+
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -38,6 +41,15 @@ std::string plain(std::string_view name) {
     if (!fine) c = '-';
   }
   return out;
+}
+
+// "<…>.pack.<process>.<n>.partial": the process that was writing it is no more.
+bool abandoned(const std::string& name) {
+  constexpr std::string_view kEnd = ".partial", kPack = ".pack.";
+  const size_t at = name.rfind(kPack);
+  if (!name.ends_with(kEnd) || at == std::string::npos) return false;
+  const long process = std::strtol(name.c_str() + at + kPack.size(), nullptr, 10);
+  return process > 0 && kill(static_cast<pid_t>(process), 0) != 0 && errno == ESRCH;
 }
 
 }  // namespace
@@ -80,13 +92,17 @@ void PackCache::add(std::string name, const Tensor& packed) {
 
 void PackCache::save(ThreadPool& pool, const std::function<void(size_t, size_t)>& progress) {
   if (added_.empty() || pack_ != nullptr) return;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(directory_, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(prefix_) && abandoned(name)) std::filesystem::remove(entry.path(), ignored);
+  }
   const Result<void> written = checkpoint::write_pack_file(path_, key_, added_, pool, progress);
   added_.clear();
   if (!written.ok()) {
     log::warn("packed weights are not kept for the next start", {{"reason", written.error().message}});
     return;
   }
-  std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator(directory_, ignored)) {
     const std::string name = entry.path().filename().string();
     if (name.starts_with(prefix_) && name.ends_with(".pack") && entry.path() != std::filesystem::path(path_))

@@ -1,6 +1,8 @@
 #include "model/pack_cache.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <numeric>
@@ -79,6 +81,22 @@ TEST_F(PackCacheTest, AChangedModelIsPackedAgainAndItsOldFileRemoved) {
   const std::vector<std::string> after = packs();
   ASSERT_EQ(after.size(), 1u);
   EXPECT_NE(after, before);
+}
+
+TEST_F(PackCacheTest, WhatAStoppedStartLeftHalfWrittenIsRemoved) {
+  load(cache_);
+  ASSERT_EQ(packs().size(), 1u);
+  const std::string pack = packs().front();
+  fs::remove(pack);
+  const pid_t gone = fork();  // a process that has ended
+  if (gone == 0) _exit(0);
+  waitpid(gone, nullptr, 0);
+  const std::string left = cat(pack, ".", gone, ".0.partial"), busy = cat(pack, ".", getpid(), ".99.partial");
+  for (const std::string& name : {left, busy}) checkpoint::test_files::write_text(name, "half");
+  load(cache_);
+  EXPECT_TRUE(fs::exists(pack));
+  EXPECT_FALSE(fs::exists(left));
+  EXPECT_TRUE(fs::exists(busy));
 }
 
 TEST_F(PackCacheTest, OtherSettingsHaveTheirOwnFile) {

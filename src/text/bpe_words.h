@@ -33,6 +33,8 @@ class WordCache {
     TokenId ids[kIdsMax];
   };
 
+  __extension__ using Uint128 = unsigned __int128;
+
   // The calling thread's.
   static WordCache& of_thread() {
     thread_local std::unique_ptr<WordCache> cache;
@@ -56,7 +58,7 @@ class WordCache {
       key.a = uint64_t{static_cast<unsigned char>(p[0])} | uint64_t{static_cast<unsigned char>(p[size / 2])} << 8 |
               uint64_t{static_cast<unsigned char>(p[size - 1])} << 16;
     }
-    const auto product = static_cast<unsigned __int128>(key.a ^ 0x9E3779B97F4A7C15u ^ owner) *
+    const auto product = static_cast<Uint128>(key.a ^ 0x9E3779B97F4A7C15u ^ owner) *
                          (key.b ^ (key.c << 31 | key.c >> 33) ^ 0xA0761D6478BD642Fu ^ size);
     key.slot = static_cast<uint32_t>((static_cast<uint64_t>(product >> 64) ^ static_cast<uint64_t>(product)) >> 24) &
                (kEntries - 1);

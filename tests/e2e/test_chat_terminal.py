@@ -1,10 +1,13 @@
 """`sluice chat` on a pseudo-terminal: what a person at the keyboard sees."""
 
+import fcntl
 import json
 import os
 import pty
 import select
 import shutil
+import struct
+import termios
 import time
 
 import pytest
@@ -15,9 +18,10 @@ from sluice_process import BINARY, DEMO_MODEL
 class Terminal:
     """A program on a pseudo-terminal of its own; Ctrl-C typed there is a real SIGINT."""
 
-    def __init__(self, *words, env):
+    def __init__(self, *words, env, columns=80):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
             os.chdir("/tmp")
             os.execve(BINARY, [str(BINARY), *map(str, words)], {**os.environ, "TERM": "xterm", **env})
         self.seen = ""
@@ -109,6 +113,54 @@ def test_ctrl_c_at_the_prompt_and_ctrl_d():
     assert "Ctrl-D or /quit ends" in chat.read_until("ends)")
     chat.read_until(PROMPT)
     chat.type("Hi\n")
+    chat.read_until(PROMPT)
+    chat.type("\x04")
+    assert chat.wait() == 0
+
+
+def test_lines_are_edited_recalled_and_completed():
+    chat = Terminal("chat", DEMO_MODEL, env={})
+    chat.read_until(PROMPT)
+    chat.type("Hello 打开微\x7f\x7f\x7f\x01say \x05\n")  # backspaces, Home, End
+    chat.read_until(PROMPT)
+    chat.type("\x1b[A")  # the arrow brings it back
+    chat.read_until("say Hello ")
+    chat.type("\x15/hist\t\n")
+    assert "user: say Hello \n" in chat.read_until("assistant:").replace("\r", "")
+    chat.read_until(PROMPT)
+    chat.type("\x1b[200~/one\rtwo\x1b[201~\x01x\n")  # a paste of two lines is one message
+    chat.read_until(PROMPT)
+    chat.type("/history\n")
+    assert "user: x/one\ntwo\n" in chat.read_until("two\r\n").replace("\r", "")
+    chat.read_until(PROMPT)
+    chat.type("\x04")
+    assert chat.wait() == 0
+
+
+def test_the_progress_of_loading_stays_in_its_line():
+    chat = Terminal("chat", DEMO_MODEL, "--quantize", "int8", env={}, columns=40)
+    shown = chat.read_until(PROMPT).split("phone-demo.")[0]
+    assert "loading [" in shown and "%" in shown
+    assert max(len(part) for part in shown.replace("\x1b[K", "").split("\r")) < 40, shown
+    chat.type("Hi\n")
+    chat.read_until(PROMPT)
+    chat.type("/stats\n")
+    rate = chat.read_until("tokens/s").split("then ")[-1].split()[0]
+    assert float(rate) < 100_000  # not of tokens that had come before the first was looked at
+    chat.read_until(PROMPT)
+    chat.type("\x04")
+    assert chat.wait() == 0
+
+
+def test_a_file_that_holds_no_conversation_is_refused(tmp_path):
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text('[1, {"role": "user", "content": null}]')
+    chat = Terminal("chat", DEMO_MODEL, env={})
+    chat.read_until(PROMPT)
+    chat.type(f"/load {wrong}\n")
+    chat.read_until("array of messages")
+    chat.read_until(PROMPT)
+    chat.type("/history\n")
     chat.read_until(PROMPT)
     chat.type("\x04")
     assert chat.wait() == 0

@@ -51,6 +51,31 @@ def test_chat_in_a_pipe():
     assert "answer tokens" in done.stdout and "user: Hi" in done.stdout and "unknown command /nope" in done.stdout
 
 
+def completed(*words):
+    """What bash offers for the last of `words`."""
+    script = run("completion", "bash").stdout
+    line = " ".join(f"'{word}'" for word in words)
+    ask = f"{script}\nCOMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _sluice; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, cwd="/", timeout=30, check=True)
+    return done.stdout.split()
+
+
+def test_bash_completes_commands_flags_and_values():
+    assert completed("sluice", "ser") == ["serve"]
+    assert completed("sluice", "serve", "--po") == ["--port"]
+    assert completed("sluice", "serve", "--kv-dtype", "i") == ["int8"]
+    assert completed("sluice", "completion", "") == ["bash", "zsh", "fish"]
+    assert completed("sluice", "help", "be") == ["bench"]
+    assert completed("sluice", "bench", "start") == ["startup"]
+    assert completed("sluice", "serve", "/et") == ["/etc"]
+
+
+def test_the_man_page_has_no_line_that_ends_in_blanks():
+    page = run("man").stdout
+    assert page.startswith(".TH SLUICE 1") and ".B sluice serve" in page
+    assert not [line for line in page.splitlines() if line != line.rstrip()]
+
+
 def test_completion_scripts_parse():
     script = run("completion", "bash").stdout
     assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0

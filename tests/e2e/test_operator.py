@@ -1,13 +1,16 @@
 """What an operator expects of a server: limits, signals, keys, clear errors."""
 
 import json
+import os
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 
 import pytest
-from sluice_process import DEMO_MODEL, SHARED, Server, run
+from sluice_process import BINARY, DEMO_MODEL, SHARED, Server, run
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 LONG = {"messages": MESSAGES, "max_tokens": 1500, "ignore_eos": True}
@@ -214,3 +217,75 @@ def test_embeddings_of_any_model():
         vectors = [item["embedding"] for item in answer["data"]]
         assert len(vectors) == 2 and len(vectors[0]) == 64
         assert abs(sum(x * x for x in vectors[0]) - 1) < 1e-4
+
+
+def test_sigterm_while_loading_stops_at_once(tmp_path):
+    """A template that never comes stands for a model that loads for minutes."""
+    endless = tmp_path / "template"
+    os.mkfifo(endless)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        process = subprocess.Popen([str(BINARY), "serve", str(DEMO_MODEL), "--port", "0", "--chat-template", str(endless)],
+                                   stderr=subprocess.PIPE, text=True, cwd="/tmp")
+        for line in process.stderr:
+            if line.startswith("memory plan"):
+                break
+        time.sleep(0.2)
+        assert process.poll() is None
+        process.send_signal(number)
+        assert process.wait(timeout=10) == 0
+        assert "stopped while loading" in process.stderr.read()
+
+
+def test_a_wrong_address_or_certificate_is_known_before_loading(demo, tmp_path):
+    for flags, expected in ((("--port", demo.port), "in use"), (("--host", "no-such-host.invalid"), "no-such-host"),
+                            (("--tls-cert", tmp_path / "c.pem"), "--tls-key is missing"),
+                            (("--tls-cert", tmp_path / "c.pem", "--tls-key", tmp_path / "k.pem"), "c.pem"),
+                            (("--api-key", ""), "--api-key is empty"), (("--api-key-file", ""), "--api-key-file is empty")):
+        done = run("serve", DEMO_MODEL, *flags)
+        assert done.returncode in (1, 2) and expected in done.stderr, (flags, done.stderr)
+        assert "memory plan" not in done.stderr
+
+
+def test_every_error_has_a_code(demo):
+    for path, body, status in (("/v1/nothing", {}, 404), ("/v1/chat/completions", None, 405),
+                               ("/v1/completions", {"prompt": "a", "logit_bias": {"9999999": 1}}, 400),
+                               ("/v1/completions", {"prompt": [9999999]}, 400)):
+        got, answer, _ = demo.request(path, body)
+        assert got == status and answer["error"]["code"], answer
+
+
+def test_compressed_bodies_are_refused_by_name(demo):
+    status, answer, _ = demo.request("/v1/chat/completions", {"messages": MESSAGES}, headers={"Content-Encoding": "gzip"})
+    assert status == 415 and answer["error"]["code"] == "unsupported_media_type" and "gzip" in answer["error"]["message"]
+
+
+def test_inspect_plans_what_serve_plans():
+    for flags in ((), ("--max-concurrency", "7"), ("--speculate", "ngram")):
+        shown = run("inspect", DEMO_MODEL, "--memory", "1GiB", *flags).stdout.split("memory plan\n")[1]
+        with Server(DEMO_MODEL, "--memory", "1GiB", *flags) as server:
+            printed = "".join(server.lines).split("memory plan\n")[1]
+        assert printed.startswith(shown), (shown, printed)
+
+
+def test_metrics_have_the_names_dashboards_read(demo):
+    demo.request("/v1/completions", {"prompt": "a b c", "max_tokens": 3, "n": 2, "ignore_eos": True})
+    text = demo.request("/metrics")[1]
+    for name in ("vllm:request_prompt_tokens_bucket", "vllm:request_generation_tokens_bucket", "vllm:request_params_n_bucket",
+                 "vllm:request_params_max_tokens_bucket", "vllm:request_inference_time_seconds_bucket",
+                 'vllm:cache_config_info{model_name="phone-demo",block_size="16"'):
+        assert name in text, name
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is absent")
+def test_bodies_over_the_limit_are_answered_in_both_versions(tmp_path):
+    body = tmp_path / "body"
+    body.write_bytes(b"x" * (6 << 20))
+    with Server(DEMO_MODEL, "--body-max", "1MiB") as server:
+        for version in ("--http1.1", "--http2-prior-knowledge"):
+            for path, status in (("/v1/completions", "413"), ("/v1/nothing", "404")):
+                done = subprocess.run(["curl", "-sS", version, server.url + path, "--data-binary", f"@{body}",
+                                       "-w", "\n%{http_code}"], capture_output=True, text=True, timeout=30)
+                assert done.stdout.endswith("\n" + status), (version, path, done)
+                assert json.loads(done.stdout.rsplit("\n", 1)[0])["error"]["code"]
+        # A client that reads nothing before it has sent everything.
+        assert server.request("/v1/completions", {"prompt": "x" * 40_000_000})[0] == 413

@@ -3,7 +3,10 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
+#include <memory>
+#include <thread>
 
 #include "base/log.h"
 #include "base/strings.h"
@@ -36,9 +39,37 @@ class EndingSignals {
     const timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1'000'000};
     return sigtimedwait(&set_, nullptr, &timeout) > 0;
   }
+  const sigset_t& set() const { return set_; }
 
  private:
   sigset_t set_;
+};
+
+// While it lives an ending signal ends the process at once: there is nothing to drain before the model is loaded.
+class EndsAtOnce {
+ public:
+  explicit EndsAtOnce(const EndingSignals& signals) {
+    sigset_t set = signals.set();
+    sigaddset(&set, SIGRTMIN);  // from the destructor
+    pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    thread_ = std::thread([set] {
+      int number = 0;
+      while (sigwait(&set, &number) != 0) {
+      }
+      if (number == SIGRTMIN) return;
+      log::info("stopped while loading");
+      std::_Exit(0);
+    });
+  }
+  ~EndsAtOnce() {
+    pthread_kill(thread_.native_handle(), SIGRTMIN);
+    thread_.join();
+  }
+  EndsAtOnce(const EndsAtOnce&) = delete;
+  EndsAtOnce& operator=(const EndsAtOnce&) = delete;
+
+ private:
+  std::thread thread_;
 };
 
 Result<http::ServerOptions> server_options(const Settings& settings, MetricsRegistry& metrics) {
@@ -46,6 +77,10 @@ Result<http::ServerOptions> server_options(const Settings& settings, MetricsRegi
   if (!settings.api_key_file.empty()) {
     SLUICE_TRY(const std::vector<std::string> from_file, openai::ApiKeys::read_file(settings.api_key_file));
     keys.insert(keys.end(), from_file.begin(), from_file.end());
+  }
+  if (settings.tls_cert.empty() != settings.tls_key.empty()) {
+    const std::string missing = settings.tls_cert.empty() ? "tls-cert" : "tls-key";
+    return invalid_argument(cat("--tls-cert and --tls-key go together: --", missing, " is missing"), missing);
   }
   http::ServerOptions options;
   options.host = settings.host;
@@ -106,7 +141,10 @@ Result<int> run_serve(const CommandLine& line) {
     log::warn("serving beyond this machine without --api-key: anyone who reaches the port may use it",
               {{"host", settings.host}});
   }
+  SLUICE_RETURN_IF_ERROR(http::Server::check(options));
+  auto loading = std::make_unique<EndsAtOnce>(signals);
   SLUICE_TRY(const auto backend, load_backend(line, metrics, true));
+  loading.reset();
   const openai::Service service(*backend, metrics, {.version = std::string(version())});
   http::Router router;
   service.add_routes(router);

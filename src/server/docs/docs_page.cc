@@ -49,7 +49,7 @@ const headers = () => {
 const typeOf = (schema) => {
   if (schema.$ref) return schema.$ref.split('/').pop();
   if (schema.anyOf) return schema.anyOf.map(typeOf).join(' | ');
-  if (schema.enum) return schema.enum.join(' | ');
+  if (schema.enum) return schema.enum.filter((word) => word !== null).join(' | ');
   if (schema.items) return typeOf(schema.items) + '[]';
   return [].concat(schema.type || 'any').filter((t) => t !== 'null').join(' | ');
 };

@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kBufferSmall = 8192;              // held by an idle connection
 constexpr size_t kBufferLarge = size_t{64} << 10;  // while a body is read
-constexpr size_t kLingerBytesMax = size_t{1} << 20;
+constexpr size_t kLingerBytesMax = size_t{128} << 20;
 constexpr std::chrono::milliseconds kLinger{2000};
 
 struct Suspend {

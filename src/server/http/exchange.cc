@@ -135,6 +135,13 @@ std::optional<Reply> Exchange::admit() {
   route_index_ = static_cast<int>(match.index);
   request.params = std::move(match.params);
   if (std::optional<Reply> refused = authenticate(*route_)) return refused;
+  const std::string_view coding = request.headers.get("content-encoding");
+  if (!coding.empty() && !equals_ignoring_case(coding, "identity")) {
+    Reply reply = error_reply(415, cat("the body is encoded as '", shortened(std::string(coding)),
+                                       "', which is not supported: send it as it is"));
+    reply.headers.add("accept-encoding", "identity");
+    return reply;
+  }
   if (service.requests_running.load(std::memory_order_relaxed) >= service.options.limits.requests_max) {
     return error_reply({ErrorCode::kUnavailable, "the server runs as many requests as it may; try again soon", {}, {}});
   }

@@ -12,6 +12,9 @@ constexpr size_t kHighWater = size_t{64} << 10;   // of a stream's unsent bytes:
 constexpr size_t kLowWater = size_t{16} << 10;    // … to here
 constexpr size_t kWriteBytes = size_t{64} << 10;  // frames gathered for one write
 constexpr size_t kQueuedFramesMax = 4096;         // unsent
+// How long a client may go on sending a body that is not wanted. Many that are reset while they send never read the
+// answer that came before.
+constexpr std::chrono::milliseconds kDiscard{2000};
 
 struct SuspendIn {
   bool await_ready() { return false; }
@@ -225,8 +228,9 @@ Task<void> Http2::serve(StreamPointer stream) {
   } else {
     co_await exchange.run();
   }
-  // The answer is whole; what the client still sends of its request is not wanted.
-  if (!stream->request_ended && exchange.finished()) reset(*stream, NGHTTP2_NO_ERROR);
+  // The answer is whole; what the client still sends of its request is read and forgotten, for a while.
+  if (!stream->request_ended && exchange.finished())
+    stream->discard_deadline = std::chrono::steady_clock::now() + kDiscard;
   --running_;
   check_end();
 }
@@ -268,6 +272,9 @@ void Http2::tick(Time now) {
       stream->stalled_since.reset();
       stream->too_slow = true;
       reset(*stream, NGHTTP2_CANCEL);
+    } else if (now > stream->discard_deadline || (draining_ && stream->discard_deadline != Time::max())) {
+      stream->discard_deadline = Time::max();
+      reset(*stream, NGHTTP2_NO_ERROR);
     } else if (now > stream->body_deadline) {
       answer_early(stream, make_reply({408, "the request's body came too slowly"}));
     }

@@ -48,6 +48,7 @@ struct Http2Stream final : public Outlet {
   bool dispatched = false;
   size_t body_progress = 0;
   Time body_deadline = Time::max();
+  Time discard_deadline = Time::max();  // answered before its body had come: how long the rest may take
   // The answer
   std::string out;  // bytes for DATA frames, from out_begin on
   size_t out_begin = 0;

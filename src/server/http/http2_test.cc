@@ -192,6 +192,18 @@ TEST(Http2, StreamsHeadsAndErrors) {
   EXPECT_EQ(client.answer(client.ask("GET", "/blocking")).body, "moved and back, from the pool");
 }
 
+// curl and httpx lose an answer that is followed by a reset while they send.
+TEST(Http2, ABodyThatIsNotWantedMayBeSentToItsEnd) {
+  TestServer test;
+  Http2Client client(test.port());
+  const auto begin = std::chrono::steady_clock::now();
+  const Answered& refused = client.answer(client.ask("POST", "/none", std::string(3 << 20, 'x')));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, milliseconds(1500));
+  EXPECT_EQ(refused.headers.at(":status"), "404");
+  EXPECT_TRUE(refused.ended);
+  EXPECT_EQ(client.answer(client.ask("GET", "/hello")).headers.at(":status"), "200");
+}
+
 TEST(Http2, LimitsOfARequest) {
   ServerOptions options;
   options.limits.header_bytes_max = 4000;
@@ -201,7 +213,10 @@ TEST(Http2, LimitsOfARequest) {
   EXPECT_EQ(client.answer(client.ask("POST", "/tiny", std::string(100, 'x'))).headers.at(":status"), "200");
   const Answered& over = client.answer(client.ask("POST", "/tiny", std::string(101, 'x')));
   EXPECT_EQ(over.headers.at(":status"), "413");
-  const Answered& announced = client.answer(client.ask("POST", "/tiny", "", {{"content-length", "5000"}}, false));
+  const int32_t open = client.ask("POST", "/tiny", "", {{"content-length", "5000"}}, false);
+  ASSERT_TRUE(client.run([&] { return client.answers[open].ended; }));
+  EXPECT_FALSE(client.answers[open].closed) << "the client is not cut off while it sends";
+  const Answered& announced = client.answer(open);
   EXPECT_EQ(announced.headers.at(":status"), "413");
   EXPECT_TRUE(announced.ended);
   EXPECT_EQ(announced.error, static_cast<uint32_t>(NGHTTP2_NO_ERROR)) << "the rest of the body is not wanted";

@@ -56,6 +56,15 @@ TEST(Limits, BodyBytes) {
   EXPECT_EQ(status_of(test.ask("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999\r\n\r\n")), 413);
 }
 
+// Many clients read no answer before they have sent everything, and lose it when they cannot.
+TEST(Limits, ABodyFarOverTheLimitIsReadToItsEnd) {
+  TestServer test(with([](ServerLimits& limits) { limits.body_bytes_max = 100'000; }));
+  RawClient client(test.port());
+  ASSERT_TRUE(client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 40000000\r\n\r\n"));
+  for (int i = 0; i < 40; ++i) ASSERT_TRUE(client.send(std::string(1'000'000, 'b'))) << i;
+  EXPECT_EQ(status_of(client.receive_response()), 413);
+}
+
 TEST(Limits, BodiesTogether) {
   TestServer test(with([](ServerLimits& limits) { limits.body_bytes_total_max = 100'000; }));
   RawClient holder(test.port());

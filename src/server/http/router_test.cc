@@ -111,7 +111,9 @@ TEST(Status, EveryErrorCodeHasAStatusAndItsBodyAFixedForm) {
       error_body({ErrorCode::kInvalidArgument, "too \"long\"", "messages", "context_length_exceeded"}),
       R"({"error":{"message":"too \"long\"","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}})");
   EXPECT_EQ(error_body(405, "no"),
-            R"({"error":{"message":"no","type":"invalid_request_error","param":null,"code":null}})");
+            R"({"error":{"message":"no","type":"invalid_request_error","param":null,"code":"method_not_allowed"}})");
+  EXPECT_EQ(error_body({ErrorCode::kResourceExhausted, "full", {}, {}}),
+            R"({"error":{"message":"full","type":"rate_limit_error","param":null,"code":"rate_limit_exceeded"}})");
 }
 
 TEST(Serialize, DatesAndHeads) {

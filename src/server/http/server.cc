@@ -82,7 +82,9 @@ Result<asio::ip::tcp::endpoint> resolve(IoThread& thread, const std::string& hos
   return found.begin()->endpoint();
 }
 
-Result<std::unique_ptr<Acceptor>> listen(IoThread& thread, const ServerOptions& options) {
+enum class Listening { kNow, kLater };
+
+Result<std::unique_ptr<Acceptor>> bind(IoThread& thread, const ServerOptions& options, Listening listening) {
   SLUICE_TRY(const auto endpoint, resolve(thread, options.host, options.port));
   auto acceptor = std::make_unique<Acceptor>(loop_of(thread));
   boost::system::error_code error;
@@ -90,7 +92,7 @@ Result<std::unique_ptr<Acceptor>> listen(IoThread& thread, const ServerOptions& 
   if (!error) acceptor->set_option(Acceptor::reuse_address(true), error);
   if (!error && endpoint.address().is_v6()) acceptor->set_option(asio::ip::v6_only(false), error);
   if (!error) acceptor->bind(endpoint, error);
-  if (!error) acceptor->listen(Acceptor::max_listen_connections, error);
+  if (!error && listening == Listening::kNow) acceptor->listen(Acceptor::max_listen_connections, error);
   if (error == asio::error::address_in_use) {
     return Error{ErrorCode::kUnavailable,
                  cat("port ", options.port, " of ", options.host, " is in use by another program; choose another port"),
@@ -214,6 +216,13 @@ bool Server::State::wait_for_connections(std::chrono::milliseconds patience) {
   return true;
 }
 
+Result<void> Server::check(const ServerOptions& options) {
+  if (options.tls.enabled()) SLUICE_RETURN_IF_ERROR(TlsIdentity::load(options.tls));
+  IoThread thread;
+  SLUICE_RETURN_IF_ERROR(bind(thread, options, Listening::kLater));
+  return {};
+}
+
 Result<std::unique_ptr<Server>> Server::start(ServerOptions options, Router router) {
   auto state = std::make_unique<State>();
   if (options.tls.enabled()) {
@@ -232,7 +241,7 @@ Result<std::unique_ptr<Server>> Server::start(ServerOptions options, Router rout
     state->threads.push_back(std::make_unique<IoThread>(state->pool.get()));
     state->shards.push_back(std::make_unique<Shard>(service, state->threads.back().get()));
   }
-  SLUICE_TRY(state->acceptor, listen(*state->threads[0], service.options));
+  SLUICE_TRY(state->acceptor, bind(*state->threads[0], service.options, Listening::kNow));
   state->port = state->acceptor->local_endpoint().port();
   state->accepting = true;
   run_on(*state->threads[0], [&] { spawn(state->accept_connections()); });

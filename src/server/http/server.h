@@ -79,6 +79,9 @@ class Server {
   // Listens and serves when it returns. Errors name what to change: a port in use, a name that does not resolve, a
   // certificate that cannot be read or does not fit its key. `router` is copied.
   static Result<std::unique_ptr<Server>> start(ServerOptions options, Router router);
+  // What start() would refuse of address, port and certificate, known before a model has been loaded for minutes.
+  // Nothing listens meanwhile.
+  static Result<void> check(const ServerOptions& options);
   ~Server();  // stop()
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

@@ -272,7 +272,7 @@ TEST(Http1, ErrorsOfThisLayerAreInOpenAiForm) {
   ASSERT_TRUE(body.ok());
   EXPECT_EQ((*body)["error"]["type"], "not_found_error");
   EXPECT_THAT(std::string((*body)["error"]["message"]), HasSubstr("/hello"));
-  EXPECT_TRUE((*body)["error"]["code"].is_null());
+  EXPECT_EQ((*body)["error"]["code"], "not_found");
   const std::string method = test.ask("DELETE /hello HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_EQ(status_of(method), 405);
   EXPECT_EQ(header_of(method, "allow"), "GET, HEAD, OPTIONS");
@@ -431,11 +431,40 @@ TEST(Server, SaysWhyItCannotStart) {
   const auto in_use = Server::start(options, test_routes(observed));
   ASSERT_FALSE(in_use.ok());
   EXPECT_THAT(in_use.error().message, HasSubstr("in use"));
+  EXPECT_THAT(Server::check(options).error().message, HasSubstr("in use"));
   options.port = 0;
   options.host = "no-such-host.invalid";
   const auto no_host = Server::start(options, test_routes(observed));
   ASSERT_FALSE(no_host.ok());
   EXPECT_EQ(no_host.error().param, "host");
+  EXPECT_EQ(Server::check(options).error().param, "host");
+}
+
+TEST(Server, ACheckLeavesThePortFree) {
+  uint16_t port = 0;
+  {
+    TestServer test;
+    port = test.port();
+  }
+  ServerOptions options;
+  options.port = port;
+  ASSERT_TRUE(Server::check(options).ok());
+  EXPECT_FALSE(RawClient(port).connected());
+  Observed observed;
+  EXPECT_TRUE(Server::start(options, test_routes(observed)).ok());
+}
+
+TEST(Http1, EncodedBodiesAreRefusedByName) {
+  TestServer test;
+  RawClient client(test.port());
+  ASSERT_TRUE(client.send("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\nab"));
+  const std::string refused = client.receive_response();
+  EXPECT_THAT(refused, HasSubstr("HTTP/1.1 415 "));
+  EXPECT_THAT(refused, HasSubstr("gzip"));
+  EXPECT_THAT(refused, HasSubstr(R"("code":"unsupported_media_type")"));
+  ASSERT_TRUE(
+      client.send("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-encoding: identity\r\ncontent-length: 2\r\n\r\nab"));
+  EXPECT_THAT(client.receive_response(), HasSubstr("200 OK"));
 }
 
 }  // namespace

@@ -26,41 +26,71 @@ std::string body_of(std::string_view message, std::string_view type, std::string
   return out;
 }
 
+std::string_view status_reason(int status) {
+  switch (status) {
+    case 404:
+      return "not_found";
+    case 405:
+      return "method_not_allowed";
+    case 408:
+      return "timeout";
+    case 413:
+      return "request_too_large";
+    case 414:
+      return "uri_too_long";
+    case 415:
+      return "unsupported_media_type";
+    case 417:
+      return "expectation_failed";
+    case 431:
+      return "headers_too_large";
+    case 501:
+      return "not_implemented";
+    case 503:
+      return "service_unavailable";
+    case 505:
+      return "version_not_supported";
+    default:
+      return status >= 500 ? "server_error" : "bad_request";
+  }
+}
+
 }  // namespace
 
 ErrorStatus error_status(ErrorCode code) {
   switch (code) {
     case ErrorCode::kInvalidArgument:
-      return {400, "invalid_request_error", false};
+      return {400, "invalid_request_error", false, "invalid_value"};
     case ErrorCode::kUnauthenticated:
-      return {401, "authentication_error", false};
+      return {401, "authentication_error", false, "invalid_api_key"};
     case ErrorCode::kPermissionDenied:
-      return {403, "permission_error", false};
+      return {403, "permission_error", false, "permission_denied"};
     case ErrorCode::kNotFound:
-      return {404, "not_found_error", false};
+      return {404, "not_found_error", false, "not_found"};
     case ErrorCode::kTooLarge:
-      return {413, "invalid_request_error", false};
+      return {413, "invalid_request_error", false, "request_too_large"};
     case ErrorCode::kResourceExhausted:
-      return {429, "rate_limit_error", true};
+      return {429, "rate_limit_error", true, "rate_limit_exceeded"};
     case ErrorCode::kUnavailable:
-      return {503, "service_unavailable_error", true};
+      return {503, "service_unavailable_error", true, "service_unavailable"};
     case ErrorCode::kDeadlineExceeded:
-      return {504, "timeout_error", false};
+      return {504, "timeout_error", false, "timeout"};
     case ErrorCode::kCancelled:
-      return {499, "cancelled_error", false};
+      return {499, "cancelled_error", false, "cancelled"};
     case ErrorCode::kUnimplemented:
-      return {501, "not_implemented_error", false};
+      return {501, "not_implemented_error", false, "not_implemented"};
     case ErrorCode::kCorruptData:
-      return {400, "invalid_request_error", false};
+      return {400, "invalid_request_error", false, "invalid_value"};
     case ErrorCode::kIo:
     case ErrorCode::kInternal:
-      return {500, "server_error", false};
+      return {500, "server_error", false, "server_error"};
   }
-  return {500, "server_error", false};
+  return {500, "server_error", false, "server_error"};
 }
 
 std::string error_body(const Error& error) {
-  return body_of(error.message, error_status(error.code).type, error.param, error.reason);
+  const ErrorStatus status = error_status(error.code);
+  return body_of(error.message, status.type, error.param, error.reason.empty() ? status.reason : error.reason);
 }
 
 std::string error_body(int status, std::string_view message, std::string_view code) {
@@ -70,7 +100,7 @@ std::string error_body(int status, std::string_view message, std::string_view co
                                 : status == 501 ? "not_implemented_error"
                                 : status >= 500 ? "server_error"
                                                 : "invalid_request_error";
-  return body_of(message, type, {}, code);
+  return body_of(message, type, {}, code.empty() ? status_reason(status) : code);
 }
 
 std::string_view reason_phrase(int status) {

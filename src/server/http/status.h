@@ -9,14 +9,15 @@
 namespace sluice::http {
 
 struct ErrorStatus {
-  int status;             // 429
-  std::string_view type;  // OpenAI's error type: "rate_limit_error"
-  bool retry_later;       // Retry-After is sent
+  int status;               // 429
+  std::string_view type;    // OpenAI's error type: "rate_limit_error"
+  bool retry_later;         // Retry-After is sent
+  std::string_view reason;  // the body's code where the error says none: "rate_limit_exceeded"
 };
 
 ErrorStatus error_status(ErrorCode code);
 
-// {"error":{"message":…,"type":…,"param":…|null,"code":…|null}}. `code` is Error::reason.
+// {"error":{"message":…,"type":…,"param":…|null,"code":…}}. `code` is Error::reason, else that of its status.
 std::string error_body(const Error& error);
 // The same for errors of HTTP itself, which have a status but no ErrorCode (405, 408, 431, 505).
 std::string error_body(int status, std::string_view message, std::string_view code = {});

@@ -15,23 +15,6 @@ void refuse_empty_texts(FieldReader& fields, const std::vector<api::Prompt>& inp
   }
 }
 
-template <class Value>
-void read_word(FieldReader& fields, const FieldSpec& spec,
-               std::initializer_list<std::pair<std::string_view, Value>> words, Value& out) {
-  const auto given = fields.string(spec);
-  if (!given) return;
-  std::string known;
-  for (const auto& [word, value] : words) {
-    if (*given == word) {
-      out = value;
-      return;
-    }
-    known += cat(known.empty() ? "'" : " and '", word, "'");
-  }
-  fields.fail(invalid_value(fields.path(spec.name),
-                            cat("Invalid value: '", given->substr(0, 60), "'. Supported values are: ", known, ".")));
-}
-
 }  // namespace
 
 Result<EmbedCall> parse_embedding_request(const Json& body, const ParseOptions& options) {
@@ -40,11 +23,8 @@ Result<EmbedCall> parse_embedding_request(const Json& body, const ParseOptions& 
   call.request.model = fields.string(field::kModel).value_or("");
   call.request.inputs = read_text_prompts(fields, "input", true, options.limits.embedding_inputs_max);
   refuse_empty_texts(fields, call.request.inputs);
-  read_word<EmbeddingEncoding>(fields, field::kEncodingFormat,
-                               {{"float", EmbeddingEncoding::kFloat}, {"base64", EmbeddingEncoding::kBase64}},
-                               call.encoding);
-  read_word<api::Pooling>(fields, field::kPooling, {{"mean", api::Pooling::kMean}, {"last", api::Pooling::kLast}},
-                          call.request.pooling);
+  if (fields.string(field::kEncodingFormat) == "base64") call.encoding = EmbeddingEncoding::kBase64;
+  if (fields.string(field::kPooling) == "last") call.request.pooling = api::Pooling::kLast;
   call.request.normalize = fields.boolean(field::kNormalize).value_or(true);
   call.request.cache_salt = fields.string(field::kCacheSalt).value_or("");
   call.dimensions = fields.integer(field::kDimensions).value_or(0);

@@ -1,5 +1,6 @@
 #include "server/openai/fields.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/json.h"
@@ -134,7 +135,15 @@ std::optional<double> FieldReader::number(const FieldSpec& spec) {
 std::optional<std::string> FieldReader::string(const FieldSpec& spec) {
   const Json* value = typed(spec.name, is_string, "a string");
   if (value == nullptr) return std::nullopt;
-  return value->get<std::string>();
+  auto text = value->get<std::string>();
+  if (!spec.words.empty() && std::ranges::find(spec.words, text) == spec.words.end()) {
+    std::string known;
+    for (const std::string_view word : spec.words) known += cat(known.empty() ? "'" : " and '", word, "'");
+    fail(invalid_value(path(spec.name),
+                       cat("Invalid value: '", text.substr(0, 60), "'. Supported values are: ", known, ".")));
+    return std::nullopt;
+  }
+  return text;
 }
 
 }  // namespace sluice::openai

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,7 @@ struct FieldSpec {
   std::optional<double> min = std::nullopt;  // inclusive
   std::optional<double> max = std::nullopt;  // inclusive
   std::string_view help = {};
+  std::span<const std::string_view> words = {};  // all that a string may be; empty: any
 };
 
 // Reads one object. Absent and null members are unset. The first mistake is kept and every later read gives nothing, so

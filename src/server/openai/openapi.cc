@@ -39,7 +39,7 @@ Json responses(const http::Route& route, const RouteSchemas* schemas) {
     ok["content"] = media("application/json", Json{{"schema", reference(schemas->response)}});
     if (schemas->streams) {
       ok["content"]["text/event-stream"] =
-          Json{{"schema", Json{{"type", "string"}, {"description", "Server-sent events: chunks, then [DONE]."}}}};
+          Json{{"schema", Json{{"description", "Server-sent events: chunks, then [DONE]."}}}};
     }
   }
   Json out = Json::object();
@@ -51,10 +51,12 @@ Json responses(const http::Route& route, const RouteSchemas* schemas) {
   if (!route.is_public) failure("401", "No valid API key, when the server has keys");
   if (route.method == "POST") {
     failure("400", "The request is wrong; the error names the parameter");
-    failure("404", "No such model");
     failure("413", "The body is too large");
+    failure("415", "The body is compressed");
     failure("429", "The queue is full; see Retry-After");
+    failure("504", "The request was not done within its 'timeout'");
   }
+  if (route.method == "POST" || route.path.find('{') != std::string::npos) failure("404", "No such model");
   failure("503", "The server is starting or stopping");
   return out;
 }

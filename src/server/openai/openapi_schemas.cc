@@ -41,43 +41,52 @@ constexpr std::string_view kMessagesField =
     R"({"messages":{"type":"array","minItems":1,"items":{"$ref":"#/components/schemas/Message"},
   "description":"The conversation so far."}})";
 constexpr std::string_view kTemplateFields = R"({
-  "tools":{"type":"array","items":{"$ref":"#/components/schemas/Tool"},"description":"Functions shown to the model by its chat template. The calls it writes become tool_calls."},
-  "tool_choice":{"anyOf":[{"enum":["none","auto","required"]},{"type":"object","required":["type","function"],"properties":{"type":{"const":"function"},
+  "tools":{"type":["array","null"],"items":{"$ref":"#/components/schemas/Tool"},"description":"Functions shown to the model by its chat template. The calls it writes become tool_calls."},
+  "tool_choice":{"anyOf":[{"enum":["none","auto","required",null]},{"type":"object","required":["type","function"],"properties":{"type":{"const":"function"},
     "function":{"type":"object","required":["name"],"properties":{"name":{"type":"string"}}}}}],
     "description":"none: tools are not shown. required, or a function: the answer is made to begin with a call."},
-  "chat_template_kwargs":{"type":"object","description":"Further variables for the chat template, such as enable_thinking."},
-  "documents":{"type":"array","items":{"type":"object"},"description":"Given to the chat template under this name."}})";
+  "chat_template_kwargs":{"type":["object","null"],"description":"Further variables for the chat template, such as enable_thinking."},
+  "documents":{"type":["array","null"],"description":"Given to the chat template under this name."}})";
 constexpr std::string_view kSamplingStructures = R"({
-  "stop":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"},"maxItems":16},{"type":"null"}],
+  "stop":{"anyOf":[{"type":"string","minLength":1},{"type":"array","items":{"type":"string","minLength":1},"maxItems":16},{"type":"null"}],
     "description":"Strings that end the answer and are not part of it. At most 16 of 1024 bytes each."},
-  "stop_token_ids":{"type":"array","items":{"type":"integer"},"maxItems":256,"description":"Token ids that end the answer."},
-  "logit_bias":{"type":"object","additionalProperties":{"type":"number","minimum":-100,"maximum":100},
+  "stop_token_ids":{"type":["array","null"],"items":{"$ref":"#/components/schemas/TokenId"},"maxItems":256,"description":"Token ids that end the answer."},
+  "logit_bias":{"type":["object","null"],"propertyNames":{"pattern":"^[0-9]+$"},"additionalProperties":{"type":"number","minimum":-100,"maximum":100},
     "description":"Token id to a number added to its logit."},
-  "response_format":{"type":"object","properties":{"type":{"const":"text"}},"description":"Only text."}})";
-constexpr std::string_view kStreamOptions = R"({"stream_options":{"type":"object","properties":{
-  "include_usage":{"type":"boolean"},"continuous_usage_stats":{"type":"boolean"}},"description":"Only with stream."}})";
+  "response_format":{"type":["object","null"],"required":["type"],"properties":{"type":{"const":"text"}},"description":"Only text."}})";
+constexpr std::string_view kStreamOptions = R"({"stream_options":{"type":["object","null"],"properties":{
+  "include_usage":{"type":["boolean","null"]},"continuous_usage_stats":{"type":["boolean","null"]}},"description":"Only with stream."}})";
 constexpr std::string_view kPromptField =
-    R"({"prompt":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}},
-  {"type":"array","items":{"type":"integer"}},{"type":"array","items":{"type":"array","items":{"type":"integer"}}}],
+    R"({"prompt":{"anyOf":[{"type":"string"},{"type":"array","minItems":1,"items":{"type":"string"}},
+  {"type":"array","minItems":1,"items":{"$ref":"#/components/schemas/TokenId"}},
+  {"type":"array","minItems":1,"items":{"type":"array","minItems":1,"items":{"$ref":"#/components/schemas/TokenId"}}}],
   "description":"A text, texts, token ids, or arrays of them. Each becomes n choices."}})";
 constexpr std::string_view kEmbeddingInput =
-    R"({"input":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}},
-  {"type":"array","items":{"type":"integer"}},{"type":"array","items":{"type":"array","items":{"type":"integer"}}}]}})";
-constexpr std::string_view kInferInput = R"({"input":{"anyOf":[{"type":"string"},{"type":"array"},{"type":"object"}],
+    R"({"input":{"anyOf":[{"type":"string"},{"type":"array","minItems":1,"items":{"type":"string"}},
+  {"type":"array","minItems":1,"items":{"$ref":"#/components/schemas/TokenId"}},
+  {"type":"array","minItems":1,"items":{"type":"array","minItems":1,"items":{"$ref":"#/components/schemas/TokenId"}}}]}})";
+constexpr std::string_view kInferInput =
+    R"({"input":{"anyOf":[{"type":"string"},{"type":"array","minItems":1,"items":{"type":"string"}},
+  {"type":"array","minItems":1,"items":{"$ref":"#/components/schemas/Message"}},
+  {"type":"object","anyOf":[{"required":["messages"]},{"required":["prompt"]},{"required":["text"]},{"required":["content"]}],"properties":{
+    "messages":{"type":"array","minItems":1,"items":{"$ref":"#/components/schemas/Message"}},
+    "prompt":{"type":"string"},"text":{"type":"string"},"content":{"type":"string"}}}],
   "description":"A text, an array of texts, an array of chat messages, {messages}, {prompt} or {text}."},
-  "parameters":{"type":"object","description":"The sampling fields may stand here as well."}})";
+  "parameters":{"type":["object","null"],"description":"The sampling fields may stand here as well."}})";
 constexpr std::string_view kTokenizeInput =
-    R"({"content":{"type":"string","description":"The text; no special tokens are added by default."},
-  "prompt":{"type":"string","description":"The text; special tokens are added by default."}})";
+    R"({"content":{"type":["string","null"],"description":"The text; no special tokens are added by default."},
+  "prompt":{"type":["string","null"],"description":"The text; special tokens are added by default."}})";
 
 constexpr std::string_view kPlainSchemas = R"({
-"Message":{"type":"object","required":["role"],"properties":{
+"TokenId":{"type":"integer","minimum":0,"maximum":2147483647},
+"Message":{"type":"object","required":["role"],"anyOf":[{"properties":{"role":{"const":"assistant"}}},
+  {"required":["content"],"properties":{"content":{"type":["string","array"]}}}],"properties":{
   "role":{"enum":["system","developer","user","assistant","tool"]},
   "content":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"object","required":["type","text"],"properties":{"type":{"const":"text"},"text":{"type":"string"}}}},{"type":"null"}]},
-  "name":{"type":"string"},"tool_call_id":{"type":"string"},"reasoning_content":{"type":"string"},
-  "tool_calls":{"type":"array","items":{"$ref":"#/components/schemas/ToolCall"}}}},
+  "name":{"type":["string","null"]},"tool_call_id":{"type":["string","null"]},"reasoning_content":{"type":["string","null"]},
+  "tool_calls":{"type":["array","null"],"items":{"$ref":"#/components/schemas/ToolCall"}}}},
 "ToolCall":{"type":"object","required":["function"],"properties":{"id":{"type":"string"},"type":{"const":"function"},
-  "function":{"type":"object","required":["name"],"properties":{"name":{"type":"string"},"arguments":{"type":"string","description":"JSON as the model wrote it."}}}}},
+  "function":{"type":"object","required":["name"],"properties":{"name":{"type":"string"},"arguments":{"type":["string","object","null"],"description":"In answers a string: JSON as the model wrote it."}}}}},
 "Tool":{"type":"object","required":["type","function"],"properties":{"type":{"const":"function"},
   "function":{"type":"object","required":["name"],"properties":{"name":{"type":"string"},"description":{"type":"string"},"parameters":{"type":"object"}}}}},
 "Usage":{"type":"object","properties":{"prompt_tokens":{"type":"integer"},"completion_tokens":{"type":"integer"},"total_tokens":{"type":"integer"},
@@ -103,7 +112,7 @@ constexpr std::string_view kPlainSchemas = R"({
   "output":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]},"finish_reason":{},"usage":{"$ref":"#/components/schemas/Usage"}}},
 "TokenizeResponse":{"type":"object","properties":{"tokens":{"type":"array"},"count":{"type":"integer"},"max_model_len":{"type":"integer"},
   "token_strs":{"type":"array","items":{"type":"string"}}}},
-"DetokenizeRequest":{"type":"object","required":["tokens"],"properties":{"model":{"type":"string"},"tokens":{"type":"array","items":{"type":"integer"}}}},
+"DetokenizeRequest":{"type":"object","required":["tokens"],"properties":{"model":{"type":["string","null"]},"tokens":{"type":"array","items":{"$ref":"#/components/schemas/TokenId"}}}},
 "DetokenizeResponse":{"type":"object","properties":{"content":{"type":"string"},"prompt":{"type":"string"}}},
 "TemplateResponse":{"type":"object","properties":{"prompt":{"type":"string"}}},
 "Status":{"type":"object","properties":{"status":{"type":"string"}}},
@@ -155,9 +164,21 @@ class ObjectSchema {
       field["type"] = Json::array({std::string(type_name(spec.kind)), "null"});
       if (spec.min) field["minimum"] = bound(*spec.min);
       if (spec.max) field["maximum"] = bound(*spec.max);
+      if (!spec.words.empty()) {
+        field = Json::object();
+        Json& words = field["enum"] = Json::array();
+        for (const std::string_view word : spec.words) words.push_back(std::string(word));
+        words.push_back(nullptr);
+      }
       field["description"] = std::string(spec.help);
       schema_["properties"][std::string(spec.name)] = std::move(field);
     }
+    return *this;
+  }
+  // One of these members at least.
+  ObjectSchema& any_of(std::initializer_list<std::string_view> names) {
+    for (const std::string_view name : names)
+      schema_["anyOf"].push_back(Json{{"required", Json::array({std::string(name)})}});
     return *this;
   }
   Json take() { return std::move(schema_); }
@@ -199,8 +220,13 @@ Json component_schemas() {
                                 .add(field::kSamplingFields)
                                 .add(kSamplingStructures)
                                 .take();
-  schemas["TokenizeRequest"] =
-      ObjectSchema({}).add(kTokenizeInput).add(kMessagesField).add(kTemplateFields).add(field::kTokenizeFields).take();
+  schemas["TokenizeRequest"] = ObjectSchema({})
+                                   .any_of({"content", "prompt", "messages"})
+                                   .add(kTokenizeInput)
+                                   .add(kMessagesField)
+                                   .add(kTemplateFields)
+                                   .add(field::kTokenizeFields)
+                                   .take();
   schemas["TemplateRequest"] = ObjectSchema({"messages"}).add(kMessagesField).add(kTemplateFields).take();
   const Json plain = parse_literal(kPlainSchemas);
   for (const auto& [name, schema] : plain.items()) schemas[name] = schema;

@@ -161,16 +161,21 @@ inline constexpr FieldSpec kAddSpecialTokens{
     .help = "Put the tokenizer's own bos and such around a text (default true)."};
 
 // Embeddings.
+inline constexpr std::array<std::string_view, 2> kEncodings = {"float", "base64"};
+inline constexpr std::array<std::string_view, 2> kPoolings = {"mean", "last"};
 inline constexpr FieldSpec kEncodingFormat{.name = "encoding_format",
                                            .kind = kString,
-                                           .help = "float: arrays of numbers. base64: little-endian 32-bit floats."};
+                                           .help = "float: arrays of numbers. base64: little-endian 32-bit floats.",
+                                           .words = kEncodings};
 inline constexpr FieldSpec kDimensions{.name = "dimensions",
                                        .kind = kInteger,
                                        .min = 1,
                                        .max = kTokensMax,
                                        .help = "Keep the first so many numbers and normalise again."};
-inline constexpr FieldSpec kPooling{
-    .name = "pooling", .kind = kString, .help = "mean (default) or last: which tokens' states make the vector."};
+inline constexpr FieldSpec kPooling{.name = "pooling",
+                                    .kind = kString,
+                                    .help = "mean (default) or last: which tokens' states make the vector.",
+                                    .words = kPoolings};
 inline constexpr FieldSpec kNormalize{
     .name = "normalize", .kind = kBoolean, .help = "Scale to Euclidean length 1 (default true)."};
 

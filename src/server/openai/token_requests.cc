@@ -43,6 +43,7 @@ Result<TokenizeCall> parse_tokenize_request(const Json& body, const ParseOptions
   call.token_strings = fields.boolean(field::kReturnTokenStrings).value_or(false);
   const auto llama_special = fields.boolean(field::kAddSpecial);
   const auto special = fields.boolean(field::kAddSpecialTokens);
+  fields.boolean(field::kAddGenerationPrompt);  // of messages; its type is checked in any case
   if (fields.any("messages") != nullptr) {
     api::ChatPrompt prompt;
     (void)read_chat_prompt(fields, options.limits, prompt);
