@@ -118,17 +118,18 @@ TEST_P(ElementwiseTest, ActivationsAgreeOverAllMagnitudes) {
   gate.push_back(NAN);
   const auto count = static_cast<int64_t>(gate.size());
   const std::vector<float> up(gate.size(), -1.5f);
-  for (const Activation activation : {Activation::kSilu, Activation::kGeluTanh}) {
+  for (const Activation activation : kActivations) {
     Output expected(count);
     Output actual(count);
     reference().gated_activation(pool_, {gate.data(), up.data(), expected.data(), 1, count, activation});
     ops().gated_activation(pool_, {gate.data(), up.data(), actual.data(), 1, count, activation});
     const std::vector<float> e = expected.take();
     const std::vector<float> a = actual.take();
-    if (activation == Activation::kSilu) {
+    if (activation != Activation::kGelu && activation != Activation::kGeluTanh) {
       expect_close_floats(a, e, gate);
     } else {
-      // 1 + tanh cancels for negative gates, in every float implementation: the error is relative to the gate.
+      // 1 + tanh, and 1 + erf, cancel for negative gates in every float implementation: the error is relative to the
+      // gate.
       for (size_t i = 0; i < gate.size(); ++i) {
         if (std::isfinite(e[i])) {
           EXPECT_NEAR(a[i], e[i], std::abs(gate[i]) * 3e-7 + std::abs(e[i]) * 2e-6 + 3e-38) << gate[i];

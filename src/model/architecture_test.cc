@@ -138,7 +138,7 @@ TEST(Settings, ThatMatterAndAreUnknownAreRefusedByName) {
     std::string_view named;
   };
   const Refused all[] = {
-      {"llama", {{"hidden_act", "relu"}}, "hidden_act"},
+      {"llama", {{"hidden_act", "xielu"}}, "hidden_act"},
       {"llama", {{"sliding_window", 8}}, "sliding_window"},
       {"llama", {{"attn_logit_softcapping", 30.0}}, "attn_logit_softcapping"},
       {"llama", {{"num_local_experts", 8}}, "num_local_experts"},
@@ -161,9 +161,9 @@ TEST(Settings, ThatMatterAndAreUnknownAreRefusedByName) {
        {{"layer_types", {"sliding_attention", "full_attention", "full_attention", "full_attention"}}},
        "sliding_window"},
       {"qwen3", {{"final_logit_softcapping", 30.0}}, "final_logit_softcapping"},
-      {"glm", {{"hidden_act", "gelu"}}, "hidden_act"},
+      {"glm", {{"hidden_act", "gelu_10"}}, "hidden_act"},
       {"glm4", {{"sliding_window", 4}}, "sliding_window"},
-      {"gemma2", {{"hidden_activation", "gelu"}}, "hidden_activation"},
+      {"gemma2", {{"hidden_activation", "mish"}}, "hidden_activation"},
       {"gemma2", {{"use_bidirectional_attention", true}}, "use_bidirectional_attention"},
       {"gemma3", {{"attn_logit_softcapping", 50.0}}, "attn_logit_softcapping"},
       {"gemma3", {{"use_bidirectional_attention", true}}, "use_bidirectional_attention"},

@@ -66,6 +66,26 @@ void strip(std::string& text, std::string_view character, size_t start, size_t s
   text = text.substr(begin, end - begin);
 }
 
+// Tokens "<0x..>" become bytes; those that follow one another one token where they are UTF-8 together.
+void join_bytes(std::vector<std::string>& tokens) {
+  std::vector<std::string> joined;
+  for (size_t i = 0; i < tokens.size();) {
+    std::string bytes;
+    size_t end = i;
+    for (int byte = 0; end < tokens.size() && (byte = byte_of_token(tokens[end])) >= 0; ++end)
+      bytes += static_cast<char>(byte);
+    if (end == i) {
+      joined.push_back(std::move(tokens[i++]));
+    } else if (utf8_valid(bytes)) {
+      joined.push_back(std::move(bytes));
+    } else {
+      for (const char byte : bytes) joined.emplace_back(1, byte);
+    }
+    i = std::max(i, end);
+  }
+  tokens = std::move(joined);
+}
+
 }  // namespace
 
 // One token of a step that looks at each token alone.
@@ -75,6 +95,7 @@ void Decoder::apply_one(const Step& step, std::string& token, bool first, bool l
       if (auto bytes = bytes_of_alphabet(token)) token = std::move(*bytes);
       break;
     case Kind::kReplace: {
+      if (!utf8_valid(token)) token = utf8_sanitize(token);
       std::string out;
       size_t done = 0, begin = 0, end = 0;
       Regex::Search search(*step.regex, token);
@@ -107,7 +128,7 @@ void Decoder::apply_one(const Step& step, std::string& token, bool first, bool l
       if (step.flag) clean_up(token);
       break;
     case Kind::kBpe:
-      replace_all(token, step.text, last ? "" : " ");
+      replace_rust(token, step.text, last ? "" : " ");
       break;
     case Kind::kCtc:
       replace_all(token, step.text, "");
@@ -128,6 +149,7 @@ void Decoder::apply(const Step& step, std::vector<std::string>& tokens, Place pl
     tokens = {std::move(all)};
     return;
   }
+  if (step.kind == Kind::kByteFallback && place != Place::kInside) return join_bytes(tokens);
   if (step.kind == Kind::kCtc) tokens.erase(std::unique(tokens.begin(), tokens.end()), tokens.end());
   for (size_t i = 0; i < tokens.size(); ++i) {
     apply_one(step, tokens[i], i == 0 && place != Place::kInside, i + 1 == tokens.size() && place == Place::kWhole);
@@ -176,22 +198,22 @@ std::string Decoder::first_token_bytes(std::string_view token) const {
 // Finds out whether the chain allows the short way (per_token()).
 void Decoder::settle() {
   per_token_ = !steps_.empty();
-  bool fused = false;
+  bool fused = false, bytes = false;  // bytes: a token may be a part of a character
   for (const Step& step : steps_) {
     switch (step.kind) {
       case Kind::kByteLevel:
       case Kind::kByteFallback:
-        if (fused) per_token_ = false;
-        if (step.kind == Kind::kByteLevel) fused = true;
+        if (fused || bytes) per_token_ = false;
+        (step.kind == Kind::kByteLevel ? fused : bytes) = true;
         break;
       case Kind::kReplace:
-        if (fused) per_token_ = false;
+        if (fused || bytes) per_token_ = false;
         break;
       case Kind::kFuse:
         fused = true;
         break;
       case Kind::kMetaspace:
-        if (fused || leading_strip_ > 0) per_token_ = false;
+        if (fused || bytes || leading_strip_ > 0) per_token_ = false;
         first_differs_ = first_differs_ || step.flag;
         break;
       case Kind::kStrip:
@@ -237,6 +259,7 @@ Decoder Decoder::word_piece(std::string prefix) {
 Result<Decoder> Decoder::from_json(const Json& json) {
   Decoder decoder;
   SLUICE_RETURN_IF_ERROR(decoder.add(json, 0));
+  if (decoder.steps_.empty()) decoder.steps_.push_back({Kind::kFuse, {}, {}});  // a Sequence of nothing
   decoder.settle();
   return decoder;
 }

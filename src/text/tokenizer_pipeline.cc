@@ -1,6 +1,7 @@
 #include "text/tokenizer_pipeline.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "base/strings.h"
 
@@ -32,15 +33,22 @@ Result<std::unique_ptr<Tokenizer>> PipelineTokenizer::create(TokenizerParts part
 PipelineTokenizer::PipelineTokenizer(TokenizerParts parts) : parts_(std::move(parts)) {
   size_ = parts_.vocabulary->size();
   for (const AddedToken& token : parts_.added) size_ = std::max(size_, token.id + 1);
+  std::unordered_set<std::string> special_texts;
   special_.resize(static_cast<size_t>(size_));
   added_index_.assign(static_cast<size_t>(size_), -1);
   for (size_t i = 0; i < parts_.added.size(); ++i) {
     const AddedToken& token = parts_.added[i];
     added_text_.add_if_new(token.content, token.id);
     added_index_[static_cast<size_t>(token.id)] = static_cast<int32_t>(i);
-    if (token.special) special_[static_cast<size_t>(token.id)] = true;
+    if (token.special) special_texts.insert(token.content);
   }
   added_ = AddedTokens(std::move(parts_.added), parts_.normalizer.get());
+  // A special token is known by its text, as in tokenizers: one that is printed normalised is special only if that text
+  // is.
+  for (TokenId id = 0; id < size_; ++id) {
+    if (added_index_[static_cast<size_t>(id)] >= 0)
+      special_[static_cast<size_t>(id)] = special_texts.contains(std::string(decoded_text(id)));
+  }
   pattern_ = parts_.pre_tokenizer.only_pattern();
   if (parts_.decoder.per_token()) fill_bytes();
 }
@@ -66,15 +74,15 @@ std::vector<TokenId> PipelineTokenizer::encode(std::string_view text, const Enco
   }
   std::vector<TokenId> out;
   out.reserve(text.size() / 3 + 8);
-  if (!options.add_special || parts_.frame.empty()) {
+  if (parts_.frame.empty()) {
     encode_text(text, options.parse_special, out);
     return out;
   }
   for (const auto& id : parts_.frame) {
-    if (id) {
-      out.push_back(*id);
-    } else {
+    if (!id) {
       encode_text(text, options.parse_special, out);
+    } else if (options.add_special) {
+      out.push_back(*id);
     }
   }
   return out;
