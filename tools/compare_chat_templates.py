@@ -128,7 +128,7 @@ class Maker:
         return made
 
     def context(self):
-        rng, strange = self.rng, self.maybe(0.3)
+        rng, strange = self.rng, self.maybe(0.15)
         roles = ["system"] if self.maybe(0.4) else []
         if strange:
             roles += [rng.choice(ROLES) for _ in range(rng.randint(0, 6))]

@@ -32,7 +32,7 @@ GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
           r"|\s+(?!\S)|\s+")
 PATTERNS = [GPT2, LLAMA3, r"\s+", r"[aeiou]|\d+|\s", r"\p{Han}+", r"(?i)the", r"\d{1,3}(?=(?:\d{3})*\b)", r"[^\w\s]+", r"(?<=[a-z])(?=[A-Z])",
-            r"\w+|[^\w\s]+", ".", r"\p{Lu}?\p{Ll}+", r"[一-龥]+", " ", "\\n", r"x*"]
+            r"\w+|[^\w\s]+", ".", r"\p{Lu}?\p{Ll}+", r"[一-龥]+", " ", "\\n"]
 BEHAVIORS = ["removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous"]
 BYTES = ["<0x%02X>" % b for b in range(256)]
 ADDED = ["<s>", "</s>", "<unk>", "<pad>", "[CLS]", "[SEP]", "<|user|>", "the", "Zw", "ö", " a", "a ", "▁", "\n", "  ", "<mask>", "é", "É", "e\u0301", "1", "漢字",

@@ -162,7 +162,7 @@ void Decoder::run(std::vector<std::string>& tokens, Place place) const {
   for (const Step& step : steps_) {
     fused = fused || step.kind == Kind::kFuse || step.kind == Kind::kByteLevel;
     if (place == Place::kInside && fused && step.kind == Kind::kStrip) continue;
-    apply(step, tokens, place);
+    apply(step, tokens, fused && step.kind == Kind::kBpe ? Place::kWhole : place);  // the one token is the last
     if (step.kind == Kind::kByteLevel) apply({Kind::kFuse, {}, {}}, tokens, place);
   }
 }
@@ -222,7 +222,7 @@ void Decoder::settle() {
         strip_text_ = step.text;
         break;
       case Kind::kBpe:
-        last_differs_ = true;
+        last_differs_ = last_differs_ || !fused;
         [[fallthrough]];
       case Kind::kWordPiece:
       case Kind::kCtc:

@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "base/strings.h"
+#include "text/unicode.h"
 
 namespace sluice::text {
 namespace {
@@ -104,10 +105,21 @@ void PipelineTokenizer::encode_text(std::string_view text, bool special, std::ve
   }
 }
 
+// Whether anything is left of the text's first character when it is normalised: "the start" is that of the text as
+// given.
+bool PipelineTokenizer::keeps_first(std::string_view text) const {
+  const size_t length = std::min(text.empty() ? 0 : utf8_length(text.front()), text.size());
+  std::string with = cat(text.substr(0, length), "a"), without = "a";
+  parts_.normalizer->normalize(with);
+  parts_.normalizer->normalize(without);
+  return with != without;
+}
+
 void PipelineTokenizer::encode_segment(std::string_view text, bool at_start, bool special,
                                        std::vector<TokenId>& out) const {
   std::string normalized;
   if (parts_.normalizer != nullptr) {
+    at_start = at_start && keeps_first(text);
     normalized = text;
     parts_.normalizer->normalize(normalized);
     text = normalized;
