@@ -203,7 +203,7 @@ class Maker:
                     **({"trim_offsets": True, "add_prefix_space": self.maybe()} if kind == 2 else {})}
         if kind in (3, 4):
             single = [{"SpecialToken": {"id": token(), "type_id": 0}} for _ in range(rng.randint(0, 2))]
-            single += [{"Sequence": {"id": "A", "type_id": 0}}] * rng.choice([1, 1, 1, 1, 0, 2])
+            single += [{"Sequence": {"id": "A", "type_id": 0}}] * rng.choice([1, 1, 1, 1, 2])
             single += [{"SpecialToken": {"id": token(), "type_id": 0}} for _ in range(rng.randint(0, 2))]
             used = {x["SpecialToken"]["id"] for x in single if "SpecialToken" in x}
             return {"type": "TemplateProcessing", "single": single,

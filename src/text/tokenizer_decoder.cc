@@ -66,8 +66,10 @@ void strip(std::string& text, std::string_view character, size_t start, size_t s
   text = text.substr(begin, end - begin);
 }
 
-// Tokens "<0x..>" become bytes; those that follow one another one token where they are UTF-8 together.
-void join_bytes(std::vector<std::string>& tokens) {
+// Tokens "<0x..>" become bytes; those that follow one another one token where they are UTF-8 together. Where they are
+// not, each becomes what `broken` makes of it.
+template <class Broken>
+void join_bytes(std::vector<std::string>& tokens, const Broken& broken) {
   std::vector<std::string> joined;
   for (size_t i = 0; i < tokens.size();) {
     std::string bytes;
@@ -76,12 +78,14 @@ void join_bytes(std::vector<std::string>& tokens) {
       bytes += static_cast<char>(byte);
     if (end == i) {
       joined.push_back(std::move(tokens[i++]));
-    } else if (utf8_valid(bytes)) {
+      continue;
+    }
+    if (utf8_valid(bytes)) {
       joined.push_back(std::move(bytes));
     } else {
-      for (const char byte : bytes) joined.emplace_back(1, byte);
+      for (const char byte : bytes) joined.push_back(broken(byte));
     }
-    i = std::max(i, end);
+    i = end;
   }
   tokens = std::move(joined);
 }
@@ -95,6 +99,10 @@ void Decoder::apply_one(const Step& step, std::string& token, bool first, bool l
       if (auto bytes = bytes_of_alphabet(token)) token = std::move(*bytes);
       break;
     case Kind::kReplace: {
+      // The expression sees characters only; the beginning of one at the end may yet become whole.
+      const size_t complete = utf8_valid(token) ? token.size() : utf8_complete_prefix(token);
+      const std::string rest = token.substr(complete);
+      token.resize(complete);
       if (!utf8_valid(token)) token = utf8_sanitize(token);
       std::string out;
       size_t done = 0, begin = 0, end = 0;
@@ -105,7 +113,7 @@ void Decoder::apply_one(const Step& step, std::string& token, bool first, bool l
         done = end;
       }
       out.append(token, done);
-      token = std::move(out);
+      token = std::move(out) + rest;
       break;
     }
     case Kind::kByteFallback:
@@ -149,10 +157,12 @@ void Decoder::apply(const Step& step, std::vector<std::string>& tokens, Place pl
     tokens = {std::move(all)};
     return;
   }
-  if (step.kind == Kind::kByteFallback && place != Place::kInside) return join_bytes(tokens);
+  if (step.kind == Kind::kByteFallback && place != Place::kInside) {
+    return join_bytes(tokens, [&](char byte) { return place == Place::kReplacing ? "\uFFFD" : std::string(1, byte); });
+  }
   if (step.kind == Kind::kCtc) tokens.erase(std::unique(tokens.begin(), tokens.end()), tokens.end());
   for (size_t i = 0; i < tokens.size(); ++i) {
-    apply_one(step, tokens[i], i == 0 && place != Place::kInside, i + 1 == tokens.size() && place == Place::kWhole);
+    apply_one(step, tokens[i], i == 0 && place != Place::kInside, i + 1 == tokens.size() && (place == Place::kWhole || place == Place::kReplacing));
   }
   if (step.kind == Kind::kCtc) std::erase(tokens, std::string());
 }
@@ -172,6 +182,30 @@ std::string Decoder::decode(std::vector<std::string> tokens) const {
   if (steps_.empty()) return join(tokens, " ");
   run(tokens, Place::kWhole);
   return join(tokens, "");
+}
+
+std::string Decoder::decode_replacing(std::vector<std::string> tokens) const {
+  run(tokens, Place::kReplacing);
+  return join(tokens, "");
+}
+
+bool Decoder::has_broken_bytes(const std::vector<std::string>& tokens) {
+  bool broken = false;
+  std::string bytes;
+  for (const std::string& token : tokens) {
+    const int byte = byte_of_token(token);
+    if (byte >= 0) {
+      bytes += static_cast<char>(byte);
+    } else if (!bytes.empty()) {
+      broken = broken || !utf8_valid(bytes);
+      bytes.clear();
+    }
+  }
+  return broken || !utf8_valid(bytes);
+}
+
+bool Decoder::has_byte_tokens() const {
+  return std::ranges::any_of(steps_, [](const Step& step) { return step.kind == Kind::kByteFallback; });
 }
 
 std::string Decoder::decode_before_more(std::vector<std::string> tokens) const {

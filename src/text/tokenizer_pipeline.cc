@@ -172,7 +172,7 @@ std::vector<std::string> PipelineTokenizer::texts_of(std::span<const TokenId> id
 }
 
 std::string PipelineTokenizer::decode_open(std::span<const TokenId> ids, bool skip_special) const {
-  std::string text = decode(ids, skip_special);
+  std::string text = decode_bytes(ids, skip_special);
   if (!parts_.decoder.last_differs()) return text;
   const std::string other = parts_.decoder.decode_before_more(texts_of(ids, skip_special));
   const size_t common = std::min(text.size(), other.size());
@@ -182,6 +182,14 @@ std::string PipelineTokenizer::decode_open(std::span<const TokenId> ids, bool sk
 }
 
 std::string PipelineTokenizer::decode(std::span<const TokenId> ids, bool skip_special) const {
+  if (!parts_.decoder.has_byte_tokens()) return decode_bytes(ids, skip_special);
+  std::vector<std::string> texts = texts_of(ids, skip_special);
+  if (!Decoder::has_broken_bytes(texts)) return decode_bytes(ids, skip_special);
+  return parts_.decoder.decode_replacing(std::move(texts));
+}
+
+// decode() with bytes that are no UTF-8 as they are.
+std::string PipelineTokenizer::decode_bytes(std::span<const TokenId> ids, bool skip_special) const {
   if (bytes_end_.empty()) return parts_.decoder.decode(texts_of(ids, skip_special));
   std::string out;
   bool first = true;
