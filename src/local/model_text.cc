@@ -196,8 +196,8 @@ Result<ModelText> load_model_text(const ModelFiles& files, const TextOptions& op
   ModelText made;
   SLUICE_RETURN_IF_ERROR(files.kind == checkpoint::ModelKind::kGguf ? load_gguf(files, made)
                                                                     : load_hugging_face(files, made));
-  auto sampling = recommended_sampling(
-      files.kind == checkpoint::ModelKind::kGguf ? generation_config_of(files.metadata) : files.generation_config);
+  auto sampling = recommended_sampling(files.kind == checkpoint::ModelKind::kGguf ? generation_config_of(files.metadata)
+                                                                                  : files.generation_config);
   SLUICE_TRY(made.sampling, in_file(generation_config_path(files), std::move(sampling)));
   if (const auto eos = made.tokenizer->eos(); eos) add_id(made.eos, *eos, made.tokenizer->vocab_size());
   if (made.eos.empty()) log::warn("the model names no end token: answers end at max_tokens or a stop string");

@@ -67,6 +67,13 @@ TEST(Architectures, AreWellFormed) {
   }
 }
 
+// As LLaMA's first conversions spell it.
+TEST(Architectures, OldSpellings) {
+  const auto found = find_architecture({{"architectures", {"LLaMAForCausalLM"}}, {"model_type", "llama"}});
+  ASSERT_TRUE(found.ok());
+  EXPECT_EQ((*found)->name, "llama");
+}
+
 TEST(Architectures, AnUnknownOneNamesTheKnownAndTheNearest) {
   const auto message = [](const Json& config) {
     const auto found = find_architecture(config);

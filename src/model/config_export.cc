@@ -258,11 +258,12 @@ Result<void> check_gguf_activation(const Architecture& architecture, const Json&
   SLUICE_TRY(const kernels::Activation implied, activation_from(defaults, architecture.activation_key));
   SLUICE_TRY(const kernels::Activation used, activation_from(settings, architecture.activation_key));
   if (used == implied) return {};
-  return Error{ErrorCode::kUnimplemented,
-               cat("GGUF cannot say ", architecture.activation_key, " ", dump_json(settings[architecture.activation_key]),
-                   "; ", architecture.name, " files mean ", dump_json(defaults[architecture.activation_key])),
-               std::string(architecture.activation_key),
-               {}};
+  return Error{
+      ErrorCode::kUnimplemented,
+      cat("GGUF cannot say ", architecture.activation_key, " ", dump_json(settings[architecture.activation_key]), "; ",
+          architecture.name, " files mean ", dump_json(defaults[architecture.activation_key])),
+      std::string(architecture.activation_key),
+      {}};
 }
 
 }  // namespace

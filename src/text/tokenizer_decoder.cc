@@ -162,7 +162,8 @@ void Decoder::apply(const Step& step, std::vector<std::string>& tokens, Place pl
   }
   if (step.kind == Kind::kCtc) tokens.erase(std::unique(tokens.begin(), tokens.end()), tokens.end());
   for (size_t i = 0; i < tokens.size(); ++i) {
-    apply_one(step, tokens[i], i == 0 && place != Place::kInside, i + 1 == tokens.size() && (place == Place::kWhole || place == Place::kReplacing));
+    apply_one(step, tokens[i], i == 0 && place != Place::kInside,
+              i + 1 == tokens.size() && (place == Place::kWhole || place == Place::kReplacing));
   }
   if (step.kind == Kind::kCtc) std::erase(tokens, std::string());
 }

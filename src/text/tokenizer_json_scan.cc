@@ -134,7 +134,8 @@ const std::array<double, 309>& powers_of_ten() {
 }
 
 // The value that Rust's serde_json, and so the tokenizers library, gives a number: its digits as an integer of 64 bits,
-// times or by a power of ten. That may be a unit in the last place off, and chooses between segmentations of equal score.
+// times or by a power of ten. That may be a unit in the last place off, and chooses between segmentations of equal
+// score.
 double as_serde_reads(std::string_view number) {
   uint64_t digits = 0;
   int64_t exponent = 0;

@@ -235,14 +235,6 @@ PUBLISHED = {
         "rms_norm_eps": 1e-05, "rope_scaling": {"long_factor": LONG, "short_factor": SHORT, "type": "longrope"},
         "rope_theta": 10000.0, "sliding_window": 262144, "tie_word_embeddings": false, "torch_dtype": "bfloat16",
         "transformers_version": "4.40.2", "use_cache": true, "vocab_size": 32064}""",
-    "phi-3-mini-128k-instruct-su": """{"architectures": ["Phi3ForCausalLM"], "attention_bias": false, "attention_dropout": 0.0,
-        "bos_token_id": 1, "embd_pdrop": 0.0, "eos_token_id": 32000, "hidden_act": "silu", "hidden_size": 3072,
-        "initializer_range": 0.02, "intermediate_size": 8192, "max_position_embeddings": 131072, "model_type": "phi3",
-        "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 32,
-        "original_max_position_embeddings": 4096, "pad_token_id": 32000, "resid_pdrop": 0.0, "rms_norm_eps": 1e-05,
-        "rope_scaling": {"long_factor": LONG, "short_factor": SHORT, "type": "su"}, "rope_theta": 10000.0,
-        "sliding_window": 262144, "tie_word_embeddings": false, "torch_dtype": "bfloat16", "transformers_version": "4.39.3",
-        "use_cache": true, "vocab_size": 32064}""",
     "phi-4": """{"_name_or_path": "/phi-4", "architectures": ["Phi3ForCausalLM"], "attention_bias": false, "attention_dropout": 0.0,
         "bos_token_id": 100257, "embd_pdrop": 0.0, "eos_token_id": [100257, 100265], "hidden_act": "silu", "hidden_size": 5120,
         "initializer_range": 0.02, "intermediate_size": 17920, "max_position_embeddings": 16384, "model_type": "phi3",
@@ -291,7 +283,7 @@ def shrink(config: dict) -> dict:
         rope["long_factor"] = rope["long_factor"][:pairs]
         rope["short_factor"] = rope["short_factor"][:pairs]
         text["original_max_position_embeddings"] = 32
-        text["max_position_embeddings"] = 1024
+        text["max_position_embeddings"] = 48
     if "vision_config" in config:
         config["vision_config"] |= {"hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2,
                                     "image_size": 28, "patch_size": 14}
