@@ -214,11 +214,13 @@ Json unigram(const Json& vocab) {
   return {{"model", {{"type", "Unigram"}, {"unk_id", 0}, {"byte_fallback", true}, {"vocab", vocab}}}};
 }
 
-Json with_bytes(Json vocab) {
+// <unk>, a, b and a token for every byte.
+Json with_bytes() {
+  Json vocab = Json::array({Json::array({"<unk>", 0.0}), Json::array({"a", -1.0}), Json::array({"b", -1.5})});
   for (int byte = 0; byte < 256; ++byte) {
     char name[8];
     std::snprintf(name, sizeof name, "<0x%02X>", static_cast<unsigned>(byte));
-    vocab.push_back({name, -9.0});
+    vocab.push_back(Json::array({name, -9.0}));
   }
   return vocab;
 }
@@ -238,7 +240,7 @@ TEST(TokenizerAddedTokens, OneThatIsPrintedNormalisedIsNotSkipped) {
 }
 
 TEST(TokenizerUnigram, TheUnknownTokenWrittenOutIsItself) {
-  const auto tokenizer = from_json(unigram(with_bytes({{"<unk>", 0.0}, {"a", -1.0}, {"b", -1.5}})));
+  const auto tokenizer = from_json(unigram(with_bytes()));
   EXPECT_EQ(tokenizer->encode("a<unk>b"), (Ids{1, 0, 2}));
   EXPECT_EQ(tokenizer->encode("a<unk>é"), (Ids{1, 63, 120, 113, 110, 65, 198, 172}));
 }
@@ -253,7 +255,7 @@ TEST(TokenizerUnigram, ScoresAreReadAsSerdeReadsThem) {
 }
 
 TEST(TokenizerBytes, RunsThatAreNoUtf8AreReplacedByteForByte) {
-  Json file = unigram(with_bytes({{"<unk>", 0.0}, {"a", -1.0}, {"b", -1.5}}));
+  Json file = unigram(with_bytes());
   file["decoder"] = {{"type", "Sequence"}, {"decoders", {{{"type", "ByteFallback"}}, {{"type", "Fuse"}}}}};
   const auto tokenizer = from_json(file);
   const TokenId byte = 3;
