@@ -76,7 +76,7 @@ class Tokenizer {
 };
 
 // Detokenises one sequence as its ids arrive. All push() results and flush() joined equal decode() of all ids (invalid
-// UTF-8 replaced by U+FFFD), but that tokens of single bytes ("<0x41>") stay when later ones show them to be no UTF-8; a
+// UTF-8 replaced by U+FFFD), but tokens of single bytes ("<0x41>") stay where later ones show them to be no UTF-8. A
 // character is never emitted in halves. One thread at a time. Only ids since the last emitted text are decoded again.
 class StreamDecoder {
  public:

@@ -14,7 +14,7 @@
 
 namespace sluice::text {
 
-// tokenizer_config.json (special_tokens_map.json, added_tokens.json), as far as it says something tokenizer.json does not.
+// What tokenizer_config.json, special_tokens_map.json and added_tokens.json say beyond tokenizer.json.
 struct TokenizerConfig {
   std::string tokenizer_class;
   std::optional<std::string> bos, eos, unk, pad;  // token texts
