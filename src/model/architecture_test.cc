@@ -83,7 +83,7 @@ TEST(Architectures, AnUnknownOneNamesTheKnownAndTheNearest) {
   };
   const std::string moe = message({{"architectures", {"Qwen2MoeForCausalLM"}}, {"model_type", "qwen2_moe"}});
   EXPECT_THAT(moe, HasSubstr("'Qwen2MoeForCausalLM'"));
-  EXPECT_THAT(moe, HasSubstr("LlamaForCausalLM, MistralForCausalLM"));
+  EXPECT_THAT(moe, HasSubstr("LlamaForCausalLM, LLaMAForCausalLM, MistralForCausalLM"));
   EXPECT_THAT(moe, HasSubstr("nearest is Qwen2ForCausalLM"));
   EXPECT_THAT(message({{"architectures", {"PhiForCausalLM"}}}), HasSubstr("nearest is Phi3ForCausalLM"));
   EXPECT_THAT(message({{"architectures", {"MixtralForCausalLM"}}}), HasSubstr("nearest is MistralForCausalLM"));
