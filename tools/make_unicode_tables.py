@@ -1,21 +1,25 @@
 #!/usr/bin/env python3
 """Writes src/text/unicode_tables.cc: the character properties that tokenizers ask for.
 
-Needs `pip install unicodedata2==16.0.0 regex tokenizers`. General categories are those of Unicode 16, as Oniguruma (the
-regex engine of Hugging Face tokenizers) has them. Where the tokenizers library uses an older or own table
-(normalisation, lower case, punctuation, accents, control characters), the library itself is measured, code point by
-code point, because token ids must equal its own.
+Needs Python 3.11 (case folding of Unicode 14), clang-format-19, and `pip install unicodedata2==16.0.0 regex tokenizers`.
+General categories are those of Unicode 16, as Oniguruma (the regex engine of Hugging Face tokenizers) has them. Where
+the tokenizers library uses an older or own table (normalisation, lower case, punctuation, accents, control characters),
+the library itself is measured, code point by code point, because token ids must equal its own. Its normalisation (the
+crate unicode-normalization-alignments) is that of Unicode 9.0.0: of marks added later it knows no combining class.
 
 usage: tools/make_unicode_tables.py > src/text/unicode_tables.cc
 """
+import subprocess
 import sys
 import unicodedata
+from pathlib import Path
 
 import regex
 import unicodedata2 as ucd
 from tokenizers import Regex, normalizers, pre_tokenizers
 
 assert ucd.unidata_version == "16.0.0"
+assert unicodedata.unidata_version == "14.0.0", "str.casefold() of another Python has other letters"
 
 CATEGORIES = ("Cn Cc Cf Co Cs Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp").split()
 SCRIPTS = ("Han Hiragana Katakana Hangul Latin Greek Cyrillic Arabic Hebrew Thai Devanagari Armenian Georgian Bengali "
@@ -57,7 +61,7 @@ def reordered(code_point):
     """Whether the library knows the mark's combining class: it stands behind one of a lower class afterwards."""
     overlay, cedilla = "\u0334", "\u0327"
     mark = chr(code_point)
-    text = "a" + (mark + overlay if unicodedata.combining(mark) > 1 else cedilla + mark)
+    text = "a" + (mark + overlay if ucd.combining(mark) > 1 else cedilla + mark)
     return normalizers.NFD().normalize_str(text) != text
 
 
@@ -152,7 +156,9 @@ def main():
             compatible[c] = [ord(x) for x in k]
     out.append(mapping("kCanonical", canonical))
     out.append(mapping("kCompatible", compatible))
-    classes = {c: [unicodedata.combining(chr(c))] for c in CODE_POINTS if unicodedata.combining(chr(c)) and reordered(c)}
+    classes = {c: [ucd.combining(chr(c))] for c in CODE_POINTS if ucd.combining(chr(c)) and reordered(c)}
+    # The newest marks of Unicode 9.0.0, and the first of 10.0.0.
+    assert 0x1DFB in classes and 0x1E944 in classes and 0x0D3B not in classes and 0x1DF6 not in classes
     out.append(numbers("kCombiningKeys", "uint32_t", sorted(classes)))
     out.append(numbers("kCombiningClasses", "uint8_t", [classes[c][0] for c in sorted(classes)]))
     out.append(f"\nconst size_t kCombiningCount = {len(classes)};")
@@ -202,7 +208,8 @@ def main():
     names = ", ".join(f'"{s}"' for s in SCRIPTS)
     out.append(f"\nconst char* const kScriptNames[{len(SCRIPTS)}] = {{{names}}};\nconst size_t kScriptCount = {len(SCRIPTS)};")
     out += ["", "}  // namespace sluice::text", ""]
-    sys.stdout.write("\n".join(out))
+    subprocess.run(["clang-format-19", "--style=file", "--assume-filename=src/text/unicode_tables.cc"], input="\n".join(out),
+                   text=True, check=True, cwd=Path(__file__).resolve().parents[1])
 
 
 if __name__ == "__main__":

@@ -274,6 +274,12 @@ TEST(Convert, RefusesWhatCannotBeAndLeavesNothingBehind) {
   const auto wrong_type = convert(kGolden + "quantized/awq_g32", directory.file("out"), with_type("q8_0"));
   ASSERT_FALSE(wrong_type.ok());
   EXPECT_NE(wrong_type.error().message.find("GGUF"), std::string::npos);
+  // An activation that the architecture's name does not imply.
+  const model::GoldenFiles gelu{model::golden_folder("llama_gelu")};
+  const auto unsaid = convert(gelu.safetensors(), directory.file("gelu.gguf"));
+  ASSERT_FALSE(unsaid.ok());
+  EXPECT_NE(unsaid.error().message.find(R"(hidden_act "gelu")"), std::string::npos) << unsaid.error().message;
+  EXPECT_FALSE(fs::exists(directory.file("gelu.gguf")));
   // A damaged scale, found while writing.
   const std::string damaged = directory.file("damaged");
   fs::copy(kGolden + "quantized/ct_int4_g32", damaged);

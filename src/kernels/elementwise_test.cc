@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <cmath>
+
 #include "kernels/kernel_testing.h"
 
 namespace sluice::kernels {
@@ -118,23 +121,26 @@ TEST_P(ElementwiseTest, ActivationsAgreeOverAllMagnitudes) {
   gate.push_back(NAN);
   const auto count = static_cast<int64_t>(gate.size());
   const std::vector<float> up(gate.size(), -1.5f);
-  for (const Activation activation : {Activation::kSilu, Activation::kGeluTanh}) {
+  for (const Activation activation : kActivations) {
     Output expected(count);
     Output actual(count);
     reference().gated_activation(pool_, {gate.data(), up.data(), expected.data(), 1, count, activation});
     ops().gated_activation(pool_, {gate.data(), up.data(), actual.data(), 1, count, activation});
     const std::vector<float> e = expected.take();
     const std::vector<float> a = actual.take();
-    if (activation == Activation::kSilu) {
-      expect_close_floats(a, e, gate);
-    } else {
-      // 1 + tanh cancels for negative gates, in every float implementation: the error is relative to the gate.
-      for (size_t i = 0; i < gate.size(); ++i) {
-        if (std::isfinite(e[i])) {
-          EXPECT_NEAR(a[i], e[i], std::abs(gate[i]) * 3e-7 + std::abs(e[i]) * 2e-6 + 3e-38) << gate[i];
-        } else if (std::isnan(gate[i])) {
-          EXPECT_TRUE(std::isnan(a[i]));
-        }
+    // 1 + tanh, and 1 + erf, cancel for negative gates in every float implementation: the error is relative to the
+    // gate. That of e^−1.702x grows with the rounded exponent.
+    const bool cancels = activation == Activation::kGelu || activation == Activation::kGeluTanh;
+    const float exponent_error = activation == Activation::kQuickGelu ? 1.2e-7f : 0;
+    for (size_t i = 0; i < gate.size(); ++i) {
+      if (std::isnan(gate[i])) {
+        EXPECT_TRUE(std::isnan(a[i]));
+      } else if (std::isfinite(e[i])) {
+        const float relative = 2e-6f + std::min(std::abs(gate[i]), 1e3f) * exponent_error;
+        EXPECT_NEAR(a[i], e[i], std::abs(e[i]) * relative + (cancels ? std::abs(gate[i]) * 3e-7f + 3e-38f : 1e-36f))
+            << gate[i];
+      } else if (!cancels) {
+        EXPECT_TRUE(a[i] == e[i] || std::isnan(e[i])) << gate[i];
       }
     }
     std::vector<float> in_place = gate;

@@ -24,7 +24,16 @@
 
 namespace sluice::kernels {
 
-enum class Activation { kSilu, kGeluTanh };
+enum class Activation {
+  kSilu,       // x / (1 + e^−x)
+  kGelu,       // x · (1 + erf(x/√2)) / 2
+  kGeluTanh,   // x · (1 + tanh(√(2/π) · (x + 0.044715 x³))) / 2
+  kQuickGelu,  // x / (1 + e^−1.702x)
+  kRelu,       // max(x, 0)
+  kRelu2,      // max(x, 0)²
+};
+constexpr Activation kActivations[] = {Activation::kSilu,      Activation::kGelu, Activation::kGeluTanh,
+                                       Activation::kQuickGelu, Activation::kRelu, Activation::kRelu2};
 
 struct NormArgs {
   const float* x;       // [rows, columns]

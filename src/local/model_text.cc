@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "engine/sampling_settings.h"
 #include "text/answers/tool_dialects.h"
 
 namespace sluice::local {
@@ -19,15 +20,20 @@ void add_id(std::vector<TokenId>& ids, int64_t id, int vocab_size) {
     ids.push_back(static_cast<TokenId>(id));
 }
 
-// eos_token_id of a config: a number or a list of them.
-void add_eos(const Json& config, int vocab_size, std::vector<TokenId>& ids) {
+// eos_token_id of a config: a number or a list of them. Numbers outside the vocabulary never come up.
+Result<void> add_eos(const Json& config, int vocab_size, std::vector<TokenId>& ids) {
   const Json* eos = json_find(config, "eos_token_id");
-  if (eos == nullptr) return;
-  if (eos->is_number_integer()) add_id(ids, eos->get<int64_t>(), vocab_size);
-  if (!eos->is_array()) return;
-  for (const Json& id : *eos) {
-    if (id.is_number_integer()) add_id(ids, id.get<int64_t>(), vocab_size);
+  if (eos == nullptr || eos->is_null()) return {};
+  const Json list = eos->is_array() ? *eos : Json::array({*eos});
+  for (const Json& id : list) {
+    if (!id.is_number_integer()) {
+      return invalid_argument(
+          cat("'eos_token_id' must be a token id or a list of them, but is ", dump_json(*eos).substr(0, 80)),
+          "eos_token_id");
+    }
+    add_id(ids, id.get<int64_t>(), vocab_size);
   }
+  return {};
 }
 
 // generation_config.json, as vLLM reads it; an explicit "do_sample": false with no temperature means greedy.
@@ -54,6 +60,8 @@ Result<api::SamplingParams> recommended_sampling(const Json& config) {
   }
   SLUICE_TRY(const bool do_sample, json_bool(config, "do_sample", true));
   if (!do_sample && !sampling.temperature) sampling.temperature = 0;
+  // A request that sets nothing must not be refused for what it did not say.
+  SLUICE_RETURN_IF_ERROR(engine::resolve_sampling({}, sampling, {}, 0));
   return sampling;
 }
 
@@ -76,6 +84,21 @@ Json generation_config_of(const checkpoint::GgufMetadata& metadata) {
   return config;
 }
 
+// Where generation_config.json is, or what stands for it in a GGUF.
+std::string generation_config_path(const ModelFiles& files) {
+  return files.kind == checkpoint::ModelKind::kGguf ? files.metadata.path()
+                                                    : files.directory + "/generation_config.json";
+}
+
+// An error that says in which file it is.
+template <class T>
+Result<T> in_file(const std::string& path, Result<T> result) {
+  if (result.ok()) return result;
+  Error error = std::move(result).error();
+  error.message = cat(path, ": ", error.message);
+  return error;
+}
+
 Result<void> load_hugging_face(const ModelFiles& files, ModelText& made) {
   SLUICE_TRY(made.tokenizer, text::Tokenizer::from_directory(files.directory));
   if (files.tokenizer_config.is_object()) {
@@ -86,9 +109,11 @@ Result<void> load_hugging_face(const ModelFiles& files, ModelText& made) {
     }
   }
   const int vocab = made.tokenizer->vocab_size();
-  add_eos(files.generation_config, vocab, made.eos);
-  add_eos(files.config, vocab, made.eos);
-  if (const Json* nested = json_find(files.config, "text_config"); nested != nullptr) add_eos(*nested, vocab, made.eos);
+  SLUICE_RETURN_IF_ERROR(in_file(generation_config_path(files), add_eos(files.generation_config, vocab, made.eos)));
+  const std::string config_path = files.directory + "/config.json";
+  SLUICE_RETURN_IF_ERROR(in_file(config_path, add_eos(files.config, vocab, made.eos)));
+  if (const Json* nested = json_find(files.config, "text_config"); nested != nullptr)
+    SLUICE_RETURN_IF_ERROR(in_file(config_path, add_eos(*nested, vocab, made.eos)));
   return {};
 }
 
@@ -98,7 +123,7 @@ Result<void> load_gguf(const ModelFiles& files, ModelText& made) {
   for (const auto& id : {arrays.eos, arrays.eot, arrays.eom}) {
     if (id) add_id(made.eos, *id, vocab);
   }
-  add_eos(files.generation_config, vocab, made.eos);
+  SLUICE_RETURN_IF_ERROR(in_file(generation_config_path(files), add_eos(files.generation_config, vocab, made.eos)));
   const std::pair<const char*, std::optional<int32_t>> names[] = {
       {"bos_token", arrays.bos}, {"eos_token", arrays.eos}, {"unk_token", arrays.unk}, {"pad_token", arrays.pad}};
   for (const auto& [name, id] : names) {
@@ -171,9 +196,9 @@ Result<ModelText> load_model_text(const ModelFiles& files, const TextOptions& op
   ModelText made;
   SLUICE_RETURN_IF_ERROR(files.kind == checkpoint::ModelKind::kGguf ? load_gguf(files, made)
                                                                     : load_hugging_face(files, made));
-  SLUICE_TRY(made.sampling,
-             recommended_sampling(files.kind == checkpoint::ModelKind::kGguf ? generation_config_of(files.metadata)
-                                                                             : files.generation_config));
+  auto sampling = recommended_sampling(files.kind == checkpoint::ModelKind::kGguf ? generation_config_of(files.metadata)
+                                                                                  : files.generation_config);
+  SLUICE_TRY(made.sampling, in_file(generation_config_path(files), std::move(sampling)));
   if (const auto eos = made.tokenizer->eos(); eos) add_id(made.eos, *eos, made.tokenizer->vocab_size());
   if (made.eos.empty()) log::warn("the model names no end token: answers end at max_tokens or a stop string");
 

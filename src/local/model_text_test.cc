@@ -74,6 +74,41 @@ TEST_F(ModelTextTest, SamplingIsWhatTheAuthorsRecommend) {
   EXPECT_EQ(sampling.max_tokens, 512);
 }
 
+TEST_F(ModelTextTest, NonsenseIsAnErrorThatNamesTheFile) {
+  const std::pair<const char*, Json> wrong[] = {{"temperature", -1},
+                                                {"temperature", "hot"},
+                                                {"temperature", 1e9},
+                                                {"top_p", 7},
+                                                {"top_p", -0.5},
+                                                {"top_p", Json::array({1})},
+                                                {"min_p", 2},
+                                                {"top_k", 0.5},
+                                                {"top_k", "all"},
+                                                {"do_sample", "yes"},
+                                                {"max_new_tokens", "many"},
+                                                {"repetition_penalty", 0},
+                                                {"eos_token_id", "</s>"},
+                                                {"eos_token_id", 1.5},
+                                                {"eos_token_id", Json::array({4, nullptr})}};
+  for (const auto& [key, value] : wrong) {
+    write("generation_config.json", {{key, value}});
+    const auto text = load_model_text(checkpoint::open_model(directory_.path()).value(), {});
+    ASSERT_FALSE(text.ok()) << key << " " << dump_json(value);
+    EXPECT_NE(text.error().message.find(directory_.file("generation_config.json") + ": "), std::string::npos);
+    EXPECT_NE(text.error().message.find(key), std::string::npos) << text.error().message;
+  }
+  // Outside the vocabulary, of other libraries, or null: without meaning here.
+  write("generation_config.json", {{"eos_token_id", {4, -1, 70000}},
+                                   {"temperature", nullptr},
+                                   {"top_k", -1},
+                                   {"max_new_tokens", -5},
+                                   {"num_beams", "many"},
+                                   {"transformers_version", 4}});
+  const ModelText text = load();
+  EXPECT_EQ(text.eos, (std::vector<text::TokenId>{4}));
+  EXPECT_FALSE(text.sampling.temperature);
+}
+
 TEST_F(ModelTextTest, NothingIsRecommendedWithoutTheFile) {
   const api::SamplingParams sampling = load().sampling;
   EXPECT_FALSE(sampling.temperature || sampling.top_p || sampling.top_k || sampling.min_p);

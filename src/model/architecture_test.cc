@@ -67,6 +67,13 @@ TEST(Architectures, AreWellFormed) {
   }
 }
 
+// As LLaMA's first conversions spell it.
+TEST(Architectures, OldSpellings) {
+  const auto found = find_architecture({{"architectures", {"LLaMAForCausalLM"}}, {"model_type", "llama"}});
+  ASSERT_TRUE(found.ok());
+  EXPECT_EQ((*found)->name, "llama");
+}
+
 TEST(Architectures, AnUnknownOneNamesTheKnownAndTheNearest) {
   const auto message = [](const Json& config) {
     const auto found = find_architecture(config);
@@ -76,7 +83,7 @@ TEST(Architectures, AnUnknownOneNamesTheKnownAndTheNearest) {
   };
   const std::string moe = message({{"architectures", {"Qwen2MoeForCausalLM"}}, {"model_type", "qwen2_moe"}});
   EXPECT_THAT(moe, HasSubstr("'Qwen2MoeForCausalLM'"));
-  EXPECT_THAT(moe, HasSubstr("LlamaForCausalLM, MistralForCausalLM"));
+  EXPECT_THAT(moe, HasSubstr("LlamaForCausalLM, LLaMAForCausalLM, MistralForCausalLM"));
   EXPECT_THAT(moe, HasSubstr("nearest is Qwen2ForCausalLM"));
   EXPECT_THAT(message({{"architectures", {"PhiForCausalLM"}}}), HasSubstr("nearest is Phi3ForCausalLM"));
   EXPECT_THAT(message({{"architectures", {"MixtralForCausalLM"}}}), HasSubstr("nearest is MistralForCausalLM"));
@@ -138,7 +145,7 @@ TEST(Settings, ThatMatterAndAreUnknownAreRefusedByName) {
     std::string_view named;
   };
   const Refused all[] = {
-      {"llama", {{"hidden_act", "relu"}}, "hidden_act"},
+      {"llama", {{"hidden_act", "xielu"}}, "hidden_act"},
       {"llama", {{"sliding_window", 8}}, "sliding_window"},
       {"llama", {{"attn_logit_softcapping", 30.0}}, "attn_logit_softcapping"},
       {"llama", {{"num_local_experts", 8}}, "num_local_experts"},
@@ -161,9 +168,9 @@ TEST(Settings, ThatMatterAndAreUnknownAreRefusedByName) {
        {{"layer_types", {"sliding_attention", "full_attention", "full_attention", "full_attention"}}},
        "sliding_window"},
       {"qwen3", {{"final_logit_softcapping", 30.0}}, "final_logit_softcapping"},
-      {"glm", {{"hidden_act", "gelu"}}, "hidden_act"},
+      {"glm", {{"hidden_act", "gelu_10"}}, "hidden_act"},
       {"glm4", {{"sliding_window", 4}}, "sliding_window"},
-      {"gemma2", {{"hidden_activation", "gelu"}}, "hidden_activation"},
+      {"gemma2", {{"hidden_activation", "mish"}}, "hidden_activation"},
       {"gemma2", {{"use_bidirectional_attention", true}}, "use_bidirectional_attention"},
       {"gemma3", {{"attn_logit_softcapping", 50.0}}, "attn_logit_softcapping"},
       {"gemma3", {{"use_bidirectional_attention", true}}, "use_bidirectional_attention"},

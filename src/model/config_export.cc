@@ -252,6 +252,20 @@ std::optional<Llama3Rope> find_llama3(const std::vector<float>& divisors, double
   return found;
 }
 
+// A GGUF file has no key for the activation: its architecture implies the family's own.
+Result<void> check_gguf_activation(const Architecture& architecture, const Json& settings) {
+  SLUICE_TRY(const Json defaults, parse_json(architecture.defaults));
+  SLUICE_TRY(const kernels::Activation implied, activation_from(defaults, architecture.activation_key));
+  SLUICE_TRY(const kernels::Activation used, activation_from(settings, architecture.activation_key));
+  if (used == implied) return {};
+  return Error{
+      ErrorCode::kUnimplemented,
+      cat("GGUF cannot say ", architecture.activation_key, " ", dump_json(settings[architecture.activation_key]), "; ",
+          architecture.name, " files mean ", dump_json(defaults[architecture.activation_key])),
+      std::string(architecture.activation_key),
+      {}};
+}
+
 }  // namespace
 
 Result<Json> model_config(const checkpoint::ModelFiles& files) {
@@ -286,6 +300,7 @@ Result<std::vector<GgufSideTensor>> add_gguf_config(const Json& config, const Mo
   if (gguf_architecture_of(*description.architecture) == nullptr)
     return unimplemented(cat("GGUF has no name for architecture ", description.architecture->name));
   SLUICE_TRY(const Json settings, complete_settings(*description.architecture, config));
+  SLUICE_RETURN_IF_ERROR(check_gguf_activation(*description.architecture, settings));
   return ConfigWriter(settings, description, head).write();
 }
 

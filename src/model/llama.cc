@@ -34,7 +34,7 @@ const Architecture& llama_architecture() {
   static const Architecture kLlama = {
       .name = "llama",
       .gguf_name = "llama",
-      .class_names = {"LlamaForCausalLM"},
+      .class_names = {"LlamaForCausalLM", "LLaMAForCausalLM"},
       .model_types = {"llama"},
       .defaults =
           R"({"hidden_act": "silu", "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,

@@ -72,15 +72,21 @@ Result<void> check_setting(const Architecture& architecture, const Json& setting
                {}};
 }
 
-Result<kernels::Activation> activation_from(const Json& settings, std::string_view key) {
-  SLUICE_TRY(const std::string name, json_string(settings, key, ""));
-  if (name == "silu" || name == "swish") return kernels::Activation::kSilu;
-  if (name == "gelu_pytorch_tanh" || name == "gelu_new" || name == "gelu_fast") return kernels::Activation::kGeluTanh;
-  return Error{ErrorCode::kUnimplemented,
-               cat("config.json: ", key, " '", name, "' is not supported; known are silu, gelu_pytorch_tanh"),
-               std::string(key),
-               {}};
-}
+// transformers' ACT2FN. The spellings of the tanh form differ there in rounding only.
+constexpr std::pair<std::string_view, kernels::Activation> kActivationNames[] = {
+    {"silu", kernels::Activation::kSilu},
+    {"swish", kernels::Activation::kSilu},
+    {"gelu", kernels::Activation::kGelu},
+    {"gelu_python", kernels::Activation::kGelu},
+    {"gelu_new", kernels::Activation::kGeluTanh},
+    {"gelu_fast", kernels::Activation::kGeluTanh},
+    {"gelu_accurate", kernels::Activation::kGeluTanh},
+    {"gelu_pytorch_tanh", kernels::Activation::kGeluTanh},
+    {"gelu_python_tanh", kernels::Activation::kGeluTanh},
+    {"quick_gelu", kernels::Activation::kQuickGelu},
+    {"relu", kernels::Activation::kRelu},
+    {"relu2", kernels::Activation::kRelu2},
+};
 
 struct IntegerField {
   std::string_view key;
@@ -99,6 +105,19 @@ Result<int> dimension(const Json& config, IntegerField field) {
 }
 
 }  // namespace
+
+Result<kernels::Activation> activation_from(const Json& settings, std::string_view key) {
+  SLUICE_TRY(const std::string name, json_string(settings, key, ""));
+  std::vector<std::string> known;
+  for (const auto& [spelling, activation] : kActivationNames) {
+    if (name == spelling) return activation;
+    known.emplace_back(spelling);
+  }
+  return Error{ErrorCode::kUnimplemented,
+               cat("config.json: ", key, " '", name, "' is not supported; known are ", join(known, ", ")),
+               std::string(key),
+               {}};
+}
 
 const Json& text_config(const Json& config) {
   const Json* nested = json_find(config, "text_config");

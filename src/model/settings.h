@@ -27,6 +27,8 @@ Result<void> check_settings(const Architecture& architecture, const Json& settin
 // The fields all decoders share, from complete_settings(); checks ranges. No layer has a window, and there is no rope
 // yet.
 Result<DecoderSpec> common_spec(const Architecture& architecture, const Json& settings);
+// What `key` names, as transformers' ACT2FN reads it; kUnimplemented lists the names that are known.
+Result<kernels::Activation> activation_from(const Json& settings, std::string_view key);
 // > 0, or 0 for null or absent.
 Result<float> positive_or_none(const Json& settings, std::string_view key);
 // `sliding_window`: > 0, or 0 for null or absent.

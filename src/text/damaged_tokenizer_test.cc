@@ -108,6 +108,45 @@ INSTANTIATE_TEST_SUITE_P(Json, DamagedTokenizer,
                          testing::Values("llama3.json", "llama2.json", "unigram.json", "bert.json"),
                          [](const auto& info) { return info.param.substr(0, info.param.find('.')); });
 
+// The files beside a vocabulary: an error names the one that is wrong.
+using DamagedFilesBeside = DamagedTokenizer;
+
+TEST_P(DamagedFilesBeside, NonsenseAtEveryPlace) {
+  write("tokenizer.model", read_file(golden(GetParam())).value());
+  const Json token = {{"content", "<s>"}, {"lstrip", false}, {"rstrip", false}, {"special", true}};
+  const std::pair<std::string, Json> files[] = {
+      {"tokenizer_config.json",
+       {{"bos_token", "<s>"},
+        {"eos_token", {{"content", "</s>"}}},
+        {"add_bos_token", true},
+        {"tokenizer_class", "LlamaTokenizer"},
+        {"added_tokens_decoder", {{"1", token}, {"900", {{"content", "<x>"}}}}}}},
+      {"special_tokens_map.json", {{"bos_token", token}, {"unk_token", "<unk>"}}},
+      {"added_tokens.json", {{"<pad>", 900}, {"<y>", 901}}}};
+  for (const auto& [name, good] : files) {
+    Json root = good;
+    write(name, dump_json(root));
+    ASSERT_EQ(problem(), "") << name;
+    int errors = 0;
+    replace_each(root, root, [&](const Json& changed) {
+      write(name, dump_json(changed));
+      const std::string message = problem();
+      if (message.empty()) return;
+      ++errors;
+      EXPECT_NE(message.find(folder_ + "/" + name), std::string::npos) << message;
+    });
+    for (const std::string cut : {"", "{", "{\"bos_token\": ", "\xff\xfe{}", "[]", "7"}) {
+      write(name, cut);
+      EXPECT_NE(problem().find(folder_ + "/" + name), std::string::npos) << name << ": " << cut;
+    }
+    EXPECT_GT(errors, 8) << name;
+    std::filesystem::remove(folder_ + "/" + name);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Text, DamagedFilesBeside, testing::Values("sp_bpe.model"),
+                         [](const auto& info) { return info.param.substr(0, info.param.find('.')); });
+
 using DamagedSentencePiece = DamagedTokenizer;
 
 TEST_P(DamagedSentencePiece, CutAnywhereIsAnErrorOrWhole) {

@@ -18,7 +18,7 @@ StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool skip_special, std:
     if (counts(context[i])) ids_.push_back(context[i]);
   }
   std::reverse(ids_.begin(), ids_.end());
-  emitted_ = tokenizer_->decode(ids_, skip_special_).size();
+  emitted_ = tokenizer_->decode_open(ids_, skip_special_).size();
 }
 
 // Ids without text leave no trace, so they need not be kept.
@@ -45,7 +45,10 @@ std::string StreamDecoder::push(TokenId id) {
 }
 
 std::string StreamDecoder::flush() {
-  const std::string text = tokenizer_->decode(ids_, skips());
+  const std::string open = tokenizer_->decode_open(ids_, skips());
+  std::string text = tokenizer_->decode(ids_, skips());
+  // What is emitted stays, also where decode() has since found the bytes around it to be no UTF-8.
+  if (text.compare(0, emitted_, open, 0, emitted_) != 0) text = open;
   const size_t begin = std::min(emitted_, text.size());
   emitted_ = text.size();
   return utf8_sanitize(std::string_view(text).substr(begin));

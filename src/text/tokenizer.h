@@ -55,11 +55,11 @@ class Tokenizer {
 
   // Any bytes are accepted; invalid UTF-8 is handled as Python's bytes.decode(errors="replace") would.
   virtual std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options = {}) const = 0;
-  // The inverse for display. skip_special leaves out tokens marked special (as transformers' skip_special_tokens).
-  // The bytes may be invalid UTF-8 when the ids end inside a character.
+  // The inverse for display, as tokenizers' decode(). skip_special leaves out tokens marked special (as transformers'
+  // skip_special_tokens). The bytes may be invalid UTF-8 when the ids end inside a character.
   virtual std::string decode(std::span<const TokenId> ids, bool skip_special = false) const = 0;
 
-  // The part of decode(ids) that stays as it is whatever ids follow; StreamDecoder's question.
+  // The part of decode(ids) that stays as it is whatever ids follow, bytes as they are; StreamDecoder's question.
   virtual std::string decode_open(std::span<const TokenId> ids, bool skip_special) const {
     return decode(ids, skip_special);
   }
@@ -75,9 +75,9 @@ class Tokenizer {
   virtual std::optional<TokenId> eos() const = 0;
 };
 
-// Detokenises one sequence as its ids arrive. The concatenation of all push() results and flush() equals decode() of
-// all ids (invalid UTF-8 replaced by U+FFFD); a character is never emitted in halves. One thread at a time. Work per id
-// is bounded: only the ids since the last emitted text are decoded again.
+// Detokenises one sequence as its ids arrive. All push() results and flush() joined equal decode() of all ids (invalid
+// UTF-8 replaced by U+FFFD), but tokens of single bytes ("<0x41>") stay where later ones show them to be no UTF-8. A
+// character is never emitted in halves. One thread at a time. Only ids since the last emitted text are decoded again.
 class StreamDecoder {
  public:
   // `tokenizer` must outlive it. `context` are the ids before the first pushed one (the prompt's tail), which decide

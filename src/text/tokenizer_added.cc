@@ -82,7 +82,8 @@ void AddedTokens::split(std::string_view text, bool normalized, bool special, st
       end = strip_end;
     }
     if (done < begin) out.push_back({done, begin, std::nullopt});
-    out.push_back({begin, end, token.id});
+    // White space that the token before it has taken may be all of this one.
+    if (begin < end) out.push_back({begin, end, token.id});
     done = end;
   }
   if (done < text.size()) out.push_back({done, text.size(), std::nullopt});

@@ -66,6 +66,30 @@ void strip(std::string& text, std::string_view character, size_t start, size_t s
   text = text.substr(begin, end - begin);
 }
 
+// Tokens "<0x..>" become bytes; those that follow one another one token where they are UTF-8 together. Where they are
+// not, each becomes what `broken` makes of it.
+template <class Broken>
+void join_bytes(std::vector<std::string>& tokens, const Broken& broken) {
+  std::vector<std::string> joined;
+  for (size_t i = 0; i < tokens.size();) {
+    std::string bytes;
+    size_t end = i;
+    for (int byte = 0; end < tokens.size() && (byte = byte_of_token(tokens[end])) >= 0; ++end)
+      bytes += static_cast<char>(byte);
+    if (end == i) {
+      joined.push_back(std::move(tokens[i++]));
+      continue;
+    }
+    if (utf8_valid(bytes)) {
+      joined.push_back(std::move(bytes));
+    } else {
+      for (const char byte : bytes) joined.push_back(broken(byte));
+    }
+    i = end;
+  }
+  tokens = std::move(joined);
+}
+
 }  // namespace
 
 // One token of a step that looks at each token alone.
@@ -75,6 +99,11 @@ void Decoder::apply_one(const Step& step, std::string& token, bool first, bool l
       if (auto bytes = bytes_of_alphabet(token)) token = std::move(*bytes);
       break;
     case Kind::kReplace: {
+      // The expression sees characters only; the beginning of one at the end may yet become whole.
+      const size_t complete = utf8_valid(token) ? token.size() : utf8_complete_prefix(token);
+      const std::string rest = token.substr(complete);
+      token.resize(complete);
+      if (!utf8_valid(token)) token = utf8_sanitize(token);
       std::string out;
       size_t done = 0, begin = 0, end = 0;
       Regex::Search search(*step.regex, token);
@@ -84,7 +113,7 @@ void Decoder::apply_one(const Step& step, std::string& token, bool first, bool l
         done = end;
       }
       out.append(token, done);
-      token = std::move(out);
+      token = std::move(out) + rest;
       break;
     }
     case Kind::kByteFallback:
@@ -107,7 +136,7 @@ void Decoder::apply_one(const Step& step, std::string& token, bool first, bool l
       if (step.flag) clean_up(token);
       break;
     case Kind::kBpe:
-      replace_all(token, step.text, last ? "" : " ");
+      replace_rust(token, step.text, last ? "" : " ");
       break;
     case Kind::kCtc:
       replace_all(token, step.text, "");
@@ -128,9 +157,13 @@ void Decoder::apply(const Step& step, std::vector<std::string>& tokens, Place pl
     tokens = {std::move(all)};
     return;
   }
+  if (step.kind == Kind::kByteFallback && place != Place::kInside) {
+    return join_bytes(tokens, [&](char byte) { return place == Place::kReplacing ? "\uFFFD" : std::string(1, byte); });
+  }
   if (step.kind == Kind::kCtc) tokens.erase(std::unique(tokens.begin(), tokens.end()), tokens.end());
   for (size_t i = 0; i < tokens.size(); ++i) {
-    apply_one(step, tokens[i], i == 0 && place != Place::kInside, i + 1 == tokens.size() && place == Place::kWhole);
+    apply_one(step, tokens[i], i == 0 && place != Place::kInside,
+              i + 1 == tokens.size() && (place == Place::kWhole || place == Place::kReplacing));
   }
   if (step.kind == Kind::kCtc) std::erase(tokens, std::string());
 }
@@ -140,7 +173,7 @@ void Decoder::run(std::vector<std::string>& tokens, Place place) const {
   for (const Step& step : steps_) {
     fused = fused || step.kind == Kind::kFuse || step.kind == Kind::kByteLevel;
     if (place == Place::kInside && fused && step.kind == Kind::kStrip) continue;
-    apply(step, tokens, place);
+    apply(step, tokens, fused && step.kind == Kind::kBpe ? Place::kWhole : place);  // the one token is the last
     if (step.kind == Kind::kByteLevel) apply({Kind::kFuse, {}, {}}, tokens, place);
   }
 }
@@ -150,6 +183,30 @@ std::string Decoder::decode(std::vector<std::string> tokens) const {
   if (steps_.empty()) return join(tokens, " ");
   run(tokens, Place::kWhole);
   return join(tokens, "");
+}
+
+std::string Decoder::decode_replacing(std::vector<std::string> tokens) const {
+  run(tokens, Place::kReplacing);
+  return join(tokens, "");
+}
+
+bool Decoder::has_broken_bytes(const std::vector<std::string>& tokens) {
+  bool broken = false;
+  std::string bytes;
+  for (const std::string& token : tokens) {
+    const int byte = byte_of_token(token);
+    if (byte >= 0) {
+      bytes += static_cast<char>(byte);
+    } else if (!bytes.empty()) {
+      broken = broken || !utf8_valid(bytes);
+      bytes.clear();
+    }
+  }
+  return broken || !utf8_valid(bytes);
+}
+
+bool Decoder::has_byte_tokens() const {
+  return std::ranges::any_of(steps_, [](const Step& step) { return step.kind == Kind::kByteFallback; });
 }
 
 std::string Decoder::decode_before_more(std::vector<std::string> tokens) const {
@@ -176,22 +233,22 @@ std::string Decoder::first_token_bytes(std::string_view token) const {
 // Finds out whether the chain allows the short way (per_token()).
 void Decoder::settle() {
   per_token_ = !steps_.empty();
-  bool fused = false;
+  bool fused = false, bytes = false;  // bytes: a token may be a part of a character
   for (const Step& step : steps_) {
     switch (step.kind) {
       case Kind::kByteLevel:
       case Kind::kByteFallback:
-        if (fused) per_token_ = false;
-        if (step.kind == Kind::kByteLevel) fused = true;
+        if (fused || bytes) per_token_ = false;
+        (step.kind == Kind::kByteLevel ? fused : bytes) = true;
         break;
       case Kind::kReplace:
-        if (fused) per_token_ = false;
+        if (fused || bytes) per_token_ = false;
         break;
       case Kind::kFuse:
         fused = true;
         break;
       case Kind::kMetaspace:
-        if (fused || leading_strip_ > 0) per_token_ = false;
+        if (fused || bytes || leading_strip_ > 0) per_token_ = false;
         first_differs_ = first_differs_ || step.flag;
         break;
       case Kind::kStrip:
@@ -200,7 +257,7 @@ void Decoder::settle() {
         strip_text_ = step.text;
         break;
       case Kind::kBpe:
-        last_differs_ = true;
+        last_differs_ = last_differs_ || !fused;
         [[fallthrough]];
       case Kind::kWordPiece:
       case Kind::kCtc:
@@ -237,6 +294,7 @@ Decoder Decoder::word_piece(std::string prefix) {
 Result<Decoder> Decoder::from_json(const Json& json) {
   Decoder decoder;
   SLUICE_RETURN_IF_ERROR(decoder.add(json, 0));
+  if (decoder.steps_.empty()) decoder.steps_.push_back({Kind::kFuse, {}, {}});  // a Sequence of nothing
   decoder.settle();
   return decoder;
 }

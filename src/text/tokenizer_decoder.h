@@ -1,7 +1,7 @@
 #pragma once
 // Decoder: from token texts back to text. Steps are those of Hugging Face tokenizers' decoders; unlike there, bytes
-// that are no UTF-8 are kept as they are (StreamDecoder and callers replace them), so that decoding only ever appends.
-// Immutable; any thread.
+// that are no UTF-8 are kept as they are (StreamDecoder and callers replace them), so that decoding only ever appends;
+// decode_replacing() does it as there. Immutable; any thread.
 
 #include <cstdint>
 #include <optional>
@@ -27,6 +27,10 @@ class Decoder {
   static Decoder word_piece(std::string prefix);
 
   std::string decode(std::vector<std::string> tokens) const;
+  // The same, but where tokens of bytes ("<0xE4>") follow one another and are not UTF-8 together, each is U+FFFD.
+  std::string decode_replacing(std::vector<std::string> tokens) const;
+  static bool has_broken_bytes(const std::vector<std::string>& tokens);
+  bool has_byte_tokens() const;
   // The text when other tokens follow; differs from decode() only where last_differs().
   std::string decode_before_more(std::vector<std::string> tokens) const;
   bool last_differs() const { return last_differs_; }  // BPEDecoder: the last token's suffix is no space
@@ -45,7 +49,7 @@ class Decoder {
   std::string first_token_bytes(std::string_view token) const;
 
  private:
-  enum class Place : uint8_t { kWhole, kBeginning, kInside };  // what of a text the tokens are
+  enum class Place : uint8_t { kWhole, kReplacing, kBeginning, kInside };  // what of a text the tokens are
   enum class Kind : uint8_t { kByteLevel, kReplace, kByteFallback, kFuse, kStrip, kMetaspace, kWordPiece, kBpe, kCtc };
   struct Step {
     Kind kind;

@@ -18,7 +18,8 @@ Result<std::optional<std::string>> token_name(const Json& json, std::string_view
   const Json* value = json_find(json, key);
   if (value == nullptr || value->is_null()) return std::optional<std::string>();
   if (value->is_string()) return std::optional(value->get<std::string>());
-  if (!value->is_object()) return corrupt_data(cat("tokenizer_config.json: \"", key, "\" must be a token"));
+  if (!value->is_object())
+    return corrupt_data(cat("\"", key, "\" must be a token, not ", dump_json(*value).substr(0, 40)));
   SLUICE_TRY(std::string content, json_string(*value, "content", ""));
   return std::optional(std::move(content));
 }
@@ -31,12 +32,12 @@ Result<std::optional<bool>> optional_bool(const Json& json, std::string_view key
 }
 
 Result<void> read_added_decoder(const Json& tokens, TokenizerConfig& config) {
-  if (!tokens.is_object()) return corrupt_data("tokenizer_config.json: \"added_tokens_decoder\" must be an object");
+  if (!tokens.is_object()) return corrupt_data("\"added_tokens_decoder\" must be an object");
   for (const auto& [key, value] : tokens.items()) {
     AddedToken token;
     const auto read = std::from_chars(key.data(), key.data() + key.size(), token.id);
     if (read.ec != std::errc() || read.ptr != key.data() + key.size()) {
-      return corrupt_data(cat("tokenizer_config.json: added_tokens_decoder has the key \"", key, "\", which is no id"));
+      return corrupt_data(cat("added_tokens_decoder has the key \"", key, "\", which is no id"));
     }
     SLUICE_TRY(token.content, json_string(value, "content", ""));
     SLUICE_TRY(token.single_word, json_bool(value, "single_word", false));
@@ -94,6 +95,33 @@ void add_named(const TokenizerConfig& config, TokenizerParts& parts) {
 
 namespace {
 
+// An error that says in which file it is.
+template <class T>
+Result<T> in_file(const std::string& path, Result<T> result) {
+  if (result.ok()) return result;
+  Error error = std::move(result).error();
+  error.message = cat(path, ": ", error.message);
+  return error;
+}
+
+// added_tokens.json: {"<pad>": 32000}, where there is no added_tokens_decoder.
+Result<void> read_added_encoder(const Json& tokens, TokenizerConfig& config) {
+  for (const auto& [content, id] : tokens.items()) {
+    if (!id.is_number_integer() || id.get<int64_t>() < 0 || id.get<int64_t>() > kTokenIdMax) {
+      return corrupt_data(
+          cat("the id of '", content, "' must be between 0 and ", kTokenIdMax, ", not ", dump_json(id).substr(0, 40)));
+    }
+    AddedToken token;
+    token.content = content;
+    token.id = id.get<TokenId>();
+    token.normalized = false;
+    for (const auto* name : {&config.bos, &config.eos, &config.unk, &config.pad})
+      token.special = token.special || *name == content;
+    if (!content.empty()) config.added.push_back(std::move(token));
+  }
+  return {};
+}
+
 // A JSON object of a file; null when the file is not there.
 Result<Json> read_object(const std::string& path) {
   if (!file_exists(path)) return Json();
@@ -118,8 +146,14 @@ Result<TokenizerConfig> read_tokenizer_config_unnamed(const std::string& directo
       SLUICE_RETURN_IF_ERROR(read_added_decoder(*added, config));
     }
   }
-  SLUICE_TRY(const Json names, read_object(directory + "/special_tokens_map.json"));
-  if (!names.is_null()) SLUICE_RETURN_IF_ERROR(read_names(names, config));
+  const std::string names_path = directory + "/special_tokens_map.json";
+  SLUICE_TRY(const Json names, read_object(names_path));
+  if (!names.is_null()) SLUICE_RETURN_IF_ERROR(in_file(names_path, read_names(names, config)));
+  if (json.is_null() || json_find(json, "added_tokens_decoder") == nullptr) {
+    const std::string added_path = directory + "/added_tokens.json";
+    SLUICE_TRY(const Json added, read_object(added_path));
+    if (!added.is_null()) SLUICE_RETURN_IF_ERROR(in_file(added_path, read_added_encoder(added, config)));
+  }
   return config;
 }
 
@@ -128,9 +162,7 @@ Result<TokenizerConfig> read_tokenizer_config_unnamed(const std::string& directo
 Result<TokenizerConfig> read_tokenizer_config(const std::string& directory) {
   auto config = read_tokenizer_config_unnamed(directory);
   if (config.ok() || config.error().message.find(directory) != std::string::npos) return config;
-  Error error = std::move(config).error();
-  error.message = cat(directory, "/tokenizer_config.json: ", error.message);
-  return error;
+  return in_file(directory + "/tokenizer_config.json", std::move(config));
 }
 
 Result<void> frame_as_chatglm(TokenizerParts& parts) {

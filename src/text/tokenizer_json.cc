@@ -153,22 +153,6 @@ Result<void> read_bpe(const Json& model, const Document& document, TokenizerPart
   return {};
 }
 
-// Which of the vocabulary's tokens are special added tokens. They are found in the text before the model sees it, or
-// are meant to be plain text; the model itself must never make one.
-std::vector<bool> special_tokens(const Document& document, const Vocabulary& vocabulary) {
-  std::vector<bool> special(static_cast<size_t>(vocabulary.size()));
-  const Json* list = json_find(document.rest, "added_tokens");
-  if (list == nullptr || !list->is_array()) return special;
-  for (const Json& entry : *list) {
-    const Json* content = json_find(entry, "content");
-    const Json* flag = json_find(entry, "special");
-    if (content == nullptr || !content->is_string() || flag == nullptr || *flag != true) continue;
-    if (const auto id = vocabulary.find(content->get_ref<const std::string&>()))
-      special[static_cast<size_t>(*id)] = true;
-  }
-  return special;
-}
-
 Result<void> read_model(const Document& document, TokenizerParts& parts) {
   const Json* model = json_find(document.rest, "model");
   if (model == nullptr || !model->is_object()) return corrupt_data("tokenizer.json: the member \"model\" is missing");
@@ -182,7 +166,6 @@ Result<void> read_model(const Document& document, TokenizerParts& parts) {
     SLUICE_TRY(const int64_t unk, json_int(*model, "unk_id", -1));
     if (unk > kTokenIdMax) return corrupt_data(cat("tokenizer.json: unk_id ", unk, " is outside the vocabulary"));
     if (unk >= 0) options.unk = static_cast<TokenId>(unk);
-    options.not_in_text = special_tokens(document, *vocabulary);
     parts.vocabulary = vocabulary;
     SLUICE_TRY(parts.model, make_unigram(vocabulary, std::move(options)));
     return {};

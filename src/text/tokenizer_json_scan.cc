@@ -1,7 +1,10 @@
 #include "text/tokenizer_json_scan.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <cmath>
+#include <cstdlib>
 
 #include "base/strings.h"
 #include "text/unicode.h"
@@ -116,11 +119,61 @@ bool JsonCursor::integer(int64_t* out) {
   return at_ == text_.size() || (text_[at_] != '.' && text_[at_] != 'e' && text_[at_] != 'E');
 }
 
+namespace {
+
+const std::array<double, 309>& powers_of_ten() {
+  static const std::array<double, 309> kPowers = [] {
+    std::array<double, 309> made{};
+    for (size_t i = 0; i < made.size(); ++i) {
+      const std::string text = cat("1e", i);  // pow() need not be exact
+      std::from_chars(text.data(), text.data() + text.size(), made[i]);
+    }
+    return made;
+  }();
+  return kPowers;
+}
+
+// The value that Rust's serde_json, and so the tokenizers library, gives a number: its digits as an integer of 64 bits,
+// times or by a power of ten. That may be a unit in the last place off, and chooses between segmentations of equal
+// score.
+double as_serde_reads(std::string_view number) {
+  uint64_t digits = 0;
+  int64_t exponent = 0;
+  const bool negative = number.starts_with('-');
+  bool fraction = false, full = false;
+  size_t i = 0;
+  for (; i < number.size() && number[i] != 'e' && number[i] != 'E'; ++i) {
+    if (number[i] == '.') fraction = true;
+    if (number[i] < '0' || number[i] > '9') continue;
+    const auto digit = static_cast<uint64_t>(number[i] - '0');
+    full = full || digits > (UINT64_MAX - digit) / 10;
+    if (!full) digits = digits * 10 + digit;
+    exponent += fraction ? (full ? 0 : -1) : (full ? 1 : 0);
+  }
+  if (i < number.size()) {
+    number.remove_prefix(i + 1);
+    if (number.starts_with('+')) number.remove_prefix(1);
+    int written = 0;
+    std::from_chars(number.data(), number.data() + number.size(), written);
+    exponent += written;
+  }
+  auto value = static_cast<double>(digits);
+  for (; exponent < -308 && value != 0; exponent += 308) value /= 1e308;
+  if (value == 0) return 0;
+  const double power = powers_of_ten()[static_cast<size_t>(std::min<int64_t>(std::abs(exponent), 308))];
+  value = exponent < 0 ? value / power : value * power;
+  return negative ? -value : value;
+}
+
+}  // namespace
+
 bool JsonCursor::number(double* out) {
   white_space();
   const auto result = std::from_chars(text_.data() + at_, text_.data() + text_.size(), *out);
   if (result.ec != std::errc()) return false;
-  at_ = static_cast<size_t>(result.ptr - text_.data());
+  const auto end = static_cast<size_t>(result.ptr - text_.data());
+  if (std::isfinite(*out)) *out = as_serde_reads(text_.substr(at_, end - at_));
+  at_ = end;
   return true;
 }
 

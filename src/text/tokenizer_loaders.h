@@ -14,14 +14,14 @@
 
 namespace sluice::text {
 
-// tokenizer_config.json (and special_tokens_map.json), as far as it says something tokenizer.json does not.
+// What tokenizer_config.json, special_tokens_map.json and added_tokens.json say beyond tokenizer.json.
 struct TokenizerConfig {
   std::string tokenizer_class;
   std::optional<std::string> bos, eos, unk, pad;  // token texts
   std::optional<bool> add_bos, add_eos;
   bool add_prefix_space = false;
   std::optional<bool> lowercase;
-  std::vector<AddedToken> added;  // added_tokens_decoder
+  std::vector<AddedToken> added;  // added_tokens_decoder, else added_tokens.json
 };
 // An absent file gives an empty config.
 Result<TokenizerConfig> read_tokenizer_config(const std::string& directory);

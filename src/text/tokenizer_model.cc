@@ -144,12 +144,19 @@ class Unigram : public TokenModel {
     for (auto at = path.rbegin(); at != path.rend(); ++at) {
       if (at->first != kUnknown) {
         out.push_back(at->first);
+      } else if (const auto spelled = spelled_out(at->second)) {
+        out.push_back(*spelled);
       } else if (options_.byte_fallback && byte_tokens_.append(at->second, out)) {
         continue;
       } else if (options_.unk) {
         out.push_back(*options_.unk);
       }
     }
+  }
+
+  // The unknown token written out in the text, where the vocabulary's special pieces are found in texts.
+  std::optional<TokenId> spelled_out(std::string_view text) const {
+    return options_.not_in_text.empty() ? vocabulary_->find(text) : std::nullopt;
   }
 
   std::shared_ptr<const Vocabulary> vocabulary_;

@@ -1,8 +1,10 @@
 #include "text/tokenizer_pipeline.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "base/strings.h"
+#include "text/unicode.h"
 
 namespace sluice::text {
 namespace {
@@ -32,15 +34,22 @@ Result<std::unique_ptr<Tokenizer>> PipelineTokenizer::create(TokenizerParts part
 PipelineTokenizer::PipelineTokenizer(TokenizerParts parts) : parts_(std::move(parts)) {
   size_ = parts_.vocabulary->size();
   for (const AddedToken& token : parts_.added) size_ = std::max(size_, token.id + 1);
+  std::unordered_set<std::string> special_texts;
   special_.resize(static_cast<size_t>(size_));
   added_index_.assign(static_cast<size_t>(size_), -1);
   for (size_t i = 0; i < parts_.added.size(); ++i) {
     const AddedToken& token = parts_.added[i];
     added_text_.add_if_new(token.content, token.id);
     added_index_[static_cast<size_t>(token.id)] = static_cast<int32_t>(i);
-    if (token.special) special_[static_cast<size_t>(token.id)] = true;
+    if (token.special) special_texts.insert(token.content);
   }
   added_ = AddedTokens(std::move(parts_.added), parts_.normalizer.get());
+  // A special token is known by its text, as in tokenizers: one that is printed normalised is special only if that text
+  // is.
+  for (TokenId id = 0; id < size_; ++id) {
+    if (added_index_[static_cast<size_t>(id)] >= 0)
+      special_[static_cast<size_t>(id)] = special_texts.contains(std::string(decoded_text(id)));
+  }
   pattern_ = parts_.pre_tokenizer.only_pattern();
   if (parts_.decoder.per_token()) fill_bytes();
 }
@@ -66,15 +75,15 @@ std::vector<TokenId> PipelineTokenizer::encode(std::string_view text, const Enco
   }
   std::vector<TokenId> out;
   out.reserve(text.size() / 3 + 8);
-  if (!options.add_special || parts_.frame.empty()) {
+  if (parts_.frame.empty()) {
     encode_text(text, options.parse_special, out);
     return out;
   }
   for (const auto& id : parts_.frame) {
-    if (id) {
-      out.push_back(*id);
-    } else {
+    if (!id) {
       encode_text(text, options.parse_special, out);
+    } else if (options.add_special) {
+      out.push_back(*id);
     }
   }
   return out;
@@ -96,10 +105,21 @@ void PipelineTokenizer::encode_text(std::string_view text, bool special, std::ve
   }
 }
 
+// Whether anything is left of the text's first character when it is normalised: "the start" is that of the text as
+// given.
+bool PipelineTokenizer::keeps_first(std::string_view text) const {
+  const size_t length = std::min(text.empty() ? 0 : utf8_length(text.front()), text.size());
+  std::string with = cat(text.substr(0, length), "a"), without = "a";
+  parts_.normalizer->normalize(with);
+  parts_.normalizer->normalize(without);
+  return with != without;
+}
+
 void PipelineTokenizer::encode_segment(std::string_view text, bool at_start, bool special,
                                        std::vector<TokenId>& out) const {
   std::string normalized;
   if (parts_.normalizer != nullptr) {
+    at_start = at_start && keeps_first(text);
     normalized = text;
     parts_.normalizer->normalize(normalized);
     text = normalized;
@@ -152,7 +172,7 @@ std::vector<std::string> PipelineTokenizer::texts_of(std::span<const TokenId> id
 }
 
 std::string PipelineTokenizer::decode_open(std::span<const TokenId> ids, bool skip_special) const {
-  std::string text = decode(ids, skip_special);
+  std::string text = decode_bytes(ids, skip_special);
   if (!parts_.decoder.last_differs()) return text;
   const std::string other = parts_.decoder.decode_before_more(texts_of(ids, skip_special));
   const size_t common = std::min(text.size(), other.size());
@@ -162,6 +182,14 @@ std::string PipelineTokenizer::decode_open(std::span<const TokenId> ids, bool sk
 }
 
 std::string PipelineTokenizer::decode(std::span<const TokenId> ids, bool skip_special) const {
+  if (!parts_.decoder.has_byte_tokens()) return decode_bytes(ids, skip_special);
+  std::vector<std::string> texts = texts_of(ids, skip_special);
+  if (!Decoder::has_broken_bytes(texts)) return decode_bytes(ids, skip_special);
+  return parts_.decoder.decode_replacing(std::move(texts));
+}
+
+// decode() with bytes that are no UTF-8 as they are.
+std::string PipelineTokenizer::decode_bytes(std::span<const TokenId> ids, bool skip_special) const {
   if (bytes_end_.empty()) return parts_.decoder.decode(texts_of(ids, skip_special));
   std::string out;
   bool first = true;

@@ -48,8 +48,10 @@ class PipelineTokenizer : public Tokenizer {
   explicit PipelineTokenizer(TokenizerParts parts);
   void fill_bytes();
   void encode_text(std::string_view text, bool special, std::vector<TokenId>& out) const;
+  bool keeps_first(std::string_view text) const;
   void encode_segment(std::string_view text, bool at_start, bool special, std::vector<TokenId>& out) const;
   void encode_piece(std::string_view text, bool at_start, std::vector<TokenId>& out) const;
+  std::string decode_bytes(std::span<const TokenId> ids, bool skip_special) const;
   std::vector<std::string> texts_of(std::span<const TokenId> ids, bool skip_special) const;
   std::string_view decoded_text(TokenId id) const;
   bool has(TokenId id) const { return id >= 0 && id < size_ && (parts_.vocabulary->has(id) || added_text_.has(id)); }

@@ -6,7 +6,9 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdio>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "base/file.h"
@@ -46,6 +48,23 @@ using Ids = std::vector<TokenId>;
 std::vector<std::string> golden_names() {
   return {"gpt2",  "llama3",  "qwen2", "o200k",      "deepseek", "llama2", "metaspace_first",
           "gemma", "unigram", "bert",  "word_level", "suffix",   "prefix"};
+}
+
+// Whether tokens of bytes ("<0xE4>") that follow one another are no UTF-8 together.
+bool has_broken_bytes(const Tokenizer& tokenizer, const Ids& ids) {
+  std::string bytes;
+  for (TokenId id : ids) {
+    const std::string_view token = tokenizer.token_text(id);
+    if (token.empty()) continue;
+    if (token.size() == 6 && token.starts_with("<0x")) {
+      bytes += static_cast<char>(std::stoi(std::string(token.substr(3, 2)), nullptr, 16));
+    } else if (!utf8_valid(bytes)) {
+      return true;
+    } else {
+      bytes.clear();
+    }
+  }
+  return !utf8_valid(bytes);
 }
 
 class TokenizerGolden : public testing::TestWithParam<std::string> {};
@@ -90,6 +109,7 @@ TEST_P(TokenizerGolden, StreamsWhatItDecodes) {
     const size_t before = tokenizer->decode(context, skip).size();
     Ids all = context;
     all.insert(all.end(), ids.begin(), ids.end());
+    if (has_broken_bytes(*tokenizer, all)) continue;  // what was streamed stays; TokenizerBytes
     EXPECT_EQ(streamed, utf8_sanitize(tokenizer->decode(all, skip).substr(before)));
   }
 }
@@ -100,6 +120,7 @@ TEST_P(TokenizerGolden, SpecialTokensCanBeText) {
   ASSERT_NE(tokenizer, nullptr);
   for (const Json& text : read_json(golden("strings.json"))) {
     for (TokenId id : tokenizer->encode(text.get<std::string>(), {.add_special = false, .parse_special = false})) {
+      if (GetParam() == "unigram") continue;  // there, as in tokenizers, the model itself finds every piece
       const bool unknown = tokenizer->token_text(id) == "<unk>" || tokenizer->token_text(id) == "[UNK]";
       EXPECT_TRUE(!tokenizer->is_special(id) || unknown) << tokenizer->token_text(id);
     }
@@ -171,6 +192,131 @@ TEST(TokenizerVariants, EveryDecoderStreams) {
       EXPECT_EQ(streamed, utf8_sanitize(tokenizer->decode(ids, true))) << dump_json(entry[0]);
     }
   }
+}
+
+// Cases that tools/compare_random_tokenizers.py found; the numbers are those of tokenizers 0.23.
+Json small_bpe(const Json& more) {
+  Json file = {
+      {"model",
+       {{"type", "BPE"}, {"vocab", {{"a", 0}, {"b", 1}, {"c", 2}, {" ", 3}, {"▁", 4}}}, {"merges", Json::array()}}}};
+  for (const auto& [key, value] : more.items()) file[key] = value;
+  return file;
+}
+
+Json added_token(TokenId id, const std::string& content, const std::set<std::string>& flags) {
+  Json token = {{"id", id}, {"content", content}};
+  for (const char* flag : {"single_word", "lstrip", "rstrip", "normalized", "special"})
+    token[flag] = flags.contains(flag);
+  return token;
+}
+
+Json unigram(const Json& vocab) {
+  return {{"model", {{"type", "Unigram"}, {"unk_id", 0}, {"byte_fallback", true}, {"vocab", vocab}}}};
+}
+
+// <unk>, a, b and a token for every byte.
+Json with_bytes() {
+  Json vocab = Json::array({Json::array({"<unk>", 0.0}), Json::array({"a", -1.0}), Json::array({"b", -1.5})});
+  for (int byte = 0; byte < 256; ++byte) {
+    char name[8];
+    std::snprintf(name, sizeof name, "<0x%02X>", static_cast<unsigned>(byte));
+    vocab.push_back(Json::array({name, -9.0}));
+  }
+  return vocab;
+}
+
+TEST(TokenizerAddedTokens, WhiteSpaceTakenByOneIsNoOther) {
+  const auto spaces = from_json(small_bpe({{"added_tokens", {added_token(5, "  ", {"lstrip", "rstrip"})}}}));
+  EXPECT_EQ(spaces->encode("a       b"), (Ids{0, 5, 1}));
+  const auto lines =
+      from_json(small_bpe({{"added_tokens", {added_token(5, "\n", {"rstrip"}), added_token(6, " b", {"lstrip"})}}}));
+  EXPECT_EQ(lines->encode("a\n\n\n b  b"), (Ids{0, 5, 5, 5, 6, 6}));
+}
+
+TEST(TokenizerAddedTokens, OneThatIsPrintedNormalisedIsNotSkipped) {
+  const auto tokenizer = from_json(small_bpe(
+      {{"added_tokens", {added_token(5, "C", {"normalized", "special"})}}, {"normalizer", {{"type", "Lowercase"}}}}));
+  EXPECT_EQ(tokenizer->decode(Ids{0, 5, 1}, true), "a c b");
+}
+
+TEST(TokenizerUnigram, TheUnknownTokenWrittenOutIsItself) {
+  const auto tokenizer = from_json(unigram(with_bytes()));
+  EXPECT_EQ(tokenizer->encode("a<unk>b"), (Ids{1, 0, 2}));
+  EXPECT_EQ(tokenizer->encode("a<unk>é"), (Ids{1, 63, 120, 113, 110, 65, 198, 172}));
+}
+
+// The scores' last bits choose between segmentations that should be equal.
+TEST(TokenizerUnigram, ScoresAreReadAsSerdeReadsThem) {
+  const auto tokenizer = Tokenizer::from_json(
+      R"({"model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", -50.0], ["a", -4.002239192714831],
+          ["aa", -0.9671780900962001], ["b", -1.5492497864976777]]}})");
+  ASSERT_TRUE(tokenizer.ok());
+  EXPECT_EQ((*tokenizer)->encode("baaa"), (Ids{3, 1, 2}));
+}
+
+TEST(TokenizerBytes, RunsThatAreNoUtf8AreReplacedByteForByte) {
+  Json file = unigram(with_bytes());
+  file["decoder"] = {{"type", "Sequence"}, {"decoders", {{{"type", "ByteFallback"}}, {{"type", "Fuse"}}}}};
+  const auto tokenizer = from_json(file);
+  const TokenId byte = 3;
+  const struct {
+    Ids ids;
+    const char *decoded, *streamed;
+  } cases[] = {{{1, byte + 0xE4, byte + 0xBD, 2}, "a\uFFFD\uFFFDb", "a\uFFFDb"},
+               {{byte + 0xE4, byte + 0xBD, byte + 0xA0, 1}, "你a", "你a"},
+               {{1, byte + 0xE4, byte + 0xBD}, "a\uFFFD\uFFFD", "a\uFFFD\uFFFD"},
+               {{byte + 0x41, byte + 0xE4}, "\uFFFD\uFFFD", "A\uFFFD"}};
+  for (const auto& one : cases) {
+    EXPECT_EQ(tokenizer->decode(one.ids), one.decoded);
+    StreamDecoder stream(*tokenizer, false);
+    std::string streamed;
+    for (TokenId id : one.ids) streamed += stream.push(id);
+    EXPECT_EQ(streamed + stream.flush(), one.streamed);
+  }
+}
+
+// A regular expression behind bytes that are no UTF-8.
+TEST(TokenizerBytes, ReplaceMeetsCharactersOnly) {
+  Json file = small_bpe({});
+  file["model"]["vocab"] = {{"ä", 0}, {"½", 1}, {"ł", 2}, {"a", 3}};
+  file["decoder"] = {
+      {"type", "Sequence"},
+      {"decoders",
+       {{{"type", "ByteLevel"}}, {{"type", "Replace"}, {"pattern", {{"Regex", "\\w+"}}}, {"content", "_"}}}}};
+  const auto tokenizer = from_json(file);
+  for (const Ids& ids : {Ids{3, 0}, Ids{0}, Ids{3, 0, 1}, Ids{0, 3}, Ids{3, 0, 1, 2}}) {
+    StreamDecoder stream(*tokenizer, false);
+    for (TokenId id : ids) EXPECT_TRUE(utf8_valid(stream.push(id)));
+    EXPECT_TRUE(utf8_sanitize(tokenizer->decode(ids)).starts_with(ids[0] == 3 || ids.size() > 3 ? "_" : "\uFFFD"));
+  }
+}
+
+TEST(TokenizerDecoders, OfNothing) {
+  EXPECT_EQ(from_json(small_bpe({}))->decode(Ids{0, 1, 2}), "a b c");
+  EXPECT_EQ(
+      from_json(small_bpe({{"decoder", {{"type", "Sequence"}, {"decoders", Json::array()}}}}))->decode(Ids{0, 1, 2}),
+      "abc");
+  EXPECT_EQ(from_json(small_bpe({{"decoder", {{"type", "BPEDecoder"}, {"suffix", ""}}}}))->decode(Ids{0, 1}), " a b");
+}
+
+TEST(TokenizerPreTokenizers, TheFirstWordIsThatOfTheTextAsGiven) {
+  const auto tokenizer = from_json(
+      small_bpe({{"normalizer", {{"type", "Strip"}, {"strip_left", true}, {"strip_right", false}}},
+                 {"pre_tokenizer",
+                  {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "first"}, {"split", true}}}}));
+  EXPECT_EQ(tokenizer->encode("a"), (Ids{4, 0}));
+  EXPECT_EQ(tokenizer->encode(" a"), (Ids{0}));
+}
+
+TEST(TokenizerPostProcessors, ATemplateMayHoldTheTextTwice) {
+  const Json text = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
+  const auto tokenizer =
+      from_json(small_bpe({{"post_processor",
+                            {{"type", "TemplateProcessing"},
+                             {"single", {text, text, {{"SpecialToken", {{"id", "a"}, {"type_id", 0}}}}}},
+                             {"special_tokens", {{"a", {{"id", "a"}, {"ids", {0}}, {"tokens", {"a"}}}}}}}}}));
+  EXPECT_EQ(tokenizer->encode("bc"), (Ids{1, 2, 1, 2, 0}));
+  EXPECT_EQ(tokenizer->encode("bc", {.add_special = false}), (Ids{1, 2, 1, 2}));
 }
 
 TEST(TokenizerSentencePiece, MatchesTheReference) {

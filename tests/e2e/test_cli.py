@@ -37,6 +37,12 @@ def test_render(tmp_path):
     broken.write_text("a\n{% if %}")
     done = run("render", broken, stdin="{}")
     assert done.returncode != 0 and "2" in done.stderr
+    number = tmp_path / "number.jinja"
+    number.write_text("{{ n }}")
+    assert run("render", number, stdin='{"s": "99999999999999999999", "n": 9223372036854775807}').stdout == str(2**63 - 1)
+    for n in (2**63, 10**30):
+        done = run("render", number, stdin=json.dumps({"n": n}))
+        assert done.returncode != 0 and str(n) in done.stderr
 
 
 def test_generate_is_seeded():

@@ -89,6 +89,8 @@ CASES = {
                                                            "mscale_all_dim": 1.3, "beta_fast": 20, "beta_slow": 2,
                                                            "truncate": False}),
                           "gguf": False},
+    # An activation that is not the family's own, which GGUF cannot say.
+    "llama_gelu": {"config": llama(32, 2, (4, 2), 69, hidden_act="gelu"), "gguf": False},
     # longrope outside Phi-3: what was cached before the crossing stays.
     "llama_longrope": {"config": llama(32, 2, (2, 2), 64, head_dim=16,
                                        rope_parameters=longrope(8, rope_type="longrope", rope_theta=10000.0,

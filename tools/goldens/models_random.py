@@ -9,6 +9,10 @@ CLASSES = {"llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM", "qwen2"
            "gemma2": "Gemma2ForCausalLM", "gemma3_text": "Gemma3ForCausalLM", "phi3": "Phi3ForCausalLM"}
 
 
+ACTIVATIONS = ["silu", "swish", "gelu", "gelu_python", "gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh",
+               "gelu_python_tanh", "quick_gelu", "relu", "relu2"]
+
+
 def spell(rng: random.Random, made: dict, rope: dict) -> None:
     """The rope in the old or the new spelling."""
     if rng.random() < 0.5:
@@ -132,6 +136,9 @@ def random_case(rng: random.Random) -> dict:
         spell(rng, made, rope)
     else:
         spell(rng, made, rope)
+    if rng.random() < 0.3:
+        made["hidden_activation" if kind.startswith("gemma") else "hidden_act"] = rng.choice(ACTIVATIONS)
+        gguf = False
     if kind == "gemma3_text" and rng.random() < 0.3:
         case["config"] = multimodal(made)
     return case | {"gguf": gguf, "gguf_keys": keys}

@@ -16,6 +16,14 @@ SLUICE_INLINE void for_elements(const float* x, const float* y, float* out, int6
 
 SLUICE_INLINE F silu(F x) { return div(x, add(set1(1.0f), exp(sub(zero(), x)))); }
 
+SLUICE_INLINE F quick_gelu(F x) { return div(x, add(set1(1.0f), exp(mul(set1(-1.702f), x)))); }
+
+SLUICE_INLINE F gelu(F x) {
+  return mul(mul(set1(0.5f), x), add(set1(1.0f), erf(mul(x, set1(0.70710678118654752440f)))));
+}
+
+SLUICE_INLINE F relu(F x) { return max(zero(), x); }
+
 SLUICE_INLINE F gelu_tanh(F x) {
   const F cubic = mul(mul(x, x), mul(x, set1(0.044715f)));
   const F inner = mul(set1(0.79788456080286535588f), add(x, cubic));
@@ -179,10 +187,22 @@ void gated_activation(const GatedActivationArgs& args, int64_t begin, int64_t en
   const float* gate = args.gate + begin;
   const float* up = args.up + begin;
   float* out = args.out + begin;
-  if (args.activation == Activation::kSilu) {
-    for_elements(gate, up, out, end - begin, [](F g, F u) { return mul(silu(g), u); });
-  } else {
-    for_elements(gate, up, out, end - begin, [](F g, F u) { return mul(gelu_tanh(g), u); });
+  const auto gated = [&](const auto& activate) {
+    for_elements(gate, up, out, end - begin, [&](F g, F u) { return mul(activate(g), u); });
+  };
+  switch (args.activation) {
+    case Activation::kSilu:
+      return gated([](F x) { return silu(x); });
+    case Activation::kGelu:
+      return gated([](F x) { return gelu(x); });
+    case Activation::kGeluTanh:
+      return gated([](F x) { return gelu_tanh(x); });
+    case Activation::kQuickGelu:
+      return gated([](F x) { return quick_gelu(x); });
+    case Activation::kRelu:
+      return gated([](F x) { return relu(x); });
+    case Activation::kRelu2:
+      return gated([](F x) { return mul(relu(x), relu(x)); });
   }
 }
 

@@ -199,4 +199,25 @@ SLUICE_INLINE F tanh(F x) {
   return select_below(magnitude, set1(0.625f), near, far);
 }
 
+// Within 1 ulp or so: an odd polynomial near 0, else 1 − e^q(|x|) with the sign of x.
+SLUICE_INLINE F erf(F x) {
+  const F z = mul(x, x);
+  const F magnitude = abs(x);
+  F p = set1(-5.96761703e-4f);
+  p = fma(p, z, set1(4.99119423e-3f));
+  p = fma(p, z, set1(-2.67681349e-2f));
+  p = fma(p, z, set1(1.12819925e-1f));
+  p = fma(p, z, set1(-3.76125336e-1f));
+  p = fma(p, z, set1(1.28379166e-1f));
+  const F near = fma(p, x, x);
+  F q = fma(set1(-1.72853470e-5f), magnitude, set1(3.83197126e-4f));
+  q = fma(q, z, fma(set1(-3.88396438e-3f), magnitude, set1(2.42546219e-2f)));
+  q = fma(q, magnitude, set1(-1.06777877e-1f));
+  q = fma(q, magnitude, set1(-6.34846687e-1f));
+  q = fma(q, magnitude, set1(-1.28717512e-1f));
+  q = fma(q, magnitude, sub(zero(), magnitude));
+  const F far = copysign(sub(set1(1.0f), exp(q)), x);
+  return select_below(magnitude, set1(0.927734375f), near, far);
+}
+
 }  // namespace sluice::kernels::SLUICE_ISA

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <vector>
 
 #include "kernels/ref/packed.h"
@@ -15,10 +16,18 @@ double activate(Activation activation, double x) {
   switch (activation) {
     case Activation::kSilu:
       return x / (1.0 + std::exp(-x));
+    case Activation::kGelu:
+      return 0.5 * x * std::erfc(-x / std::numbers::sqrt2);
     case Activation::kGeluTanh: {
       constexpr double kSqrt2OverPi = 0.79788456080286535588;
       return 0.5 * x * (1.0 + std::tanh(kSqrt2OverPi * (x + 0.044715 * x * x * x)));
     }
+    case Activation::kQuickGelu:
+      return x / (1.0 + std::exp(-1.702 * x));
+    case Activation::kRelu:
+      return x < 0 ? 0 : x;
+    case Activation::kRelu2:
+      return x < 0 ? 0 : x * x;
   }
   return x;
 }

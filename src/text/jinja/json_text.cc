@@ -24,7 +24,9 @@ Result<Value> convert(const Json& json, int depth) {
       return Value(json.get<int64_t>());
     case Json::value_t::number_unsigned: {
       const auto number = json.get<uint64_t>();
-      return number <= INT64_MAX ? Value(static_cast<int64_t>(number)) : Value(static_cast<double>(number));
+      if (number <= INT64_MAX) return Value(static_cast<int64_t>(number));
+      return unimplemented(
+          cat("the template's variables hold the integer ", number, ", which does not fit in 64 bits"));
     }
     case Json::value_t::number_float:
       return Value(json.get<double>());
