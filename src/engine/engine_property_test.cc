@@ -13,8 +13,9 @@ namespace {
 
 using Random = std::mt19937_64;
 
-// Worlds that a test tries. Sanitized builds, ten times slower, try the first quarter of them.
-constexpr uint64_t worlds(uint64_t all) {
+// How many of `all` worlds a test tries, and what they must have seen: a quarter in sanitized builds, which are ten
+// times slower.
+constexpr int64_t share(int64_t all) {
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
   return all / 4;
@@ -293,46 +294,46 @@ Story tell(uint64_t seed, Twists twists) {
 
 TEST(EngineProperty, EveryRequestIsAnsweredAsIfAlone) {
   Story sum;
-  for (uint64_t seed = 0; seed < worlds(600); ++seed) {
+  for (int64_t seed = 0; seed < share(600); ++seed) {
     SCOPED_TRACE(cat("seed ", seed));
     sum += tell(seed, {});
     if (HasFailure()) break;
   }
   // The stories must have been hard enough.
-  EXPECT_GT(sum.preemptions, 1000);
-  EXPECT_GT(sum.cached, 50000);
-  EXPECT_GT(sum.failed, 500);
+  EXPECT_GT(sum.preemptions, share(1000));
+  EXPECT_GT(sum.cached, share(50000));
+  EXPECT_GT(sum.failed, share(500));
 }
 
 TEST(EngineProperty, WithWindowsToo) {
   Story sum;
-  for (uint64_t seed = 2000; seed < 2000 + worlds(800); ++seed) {
+  for (int64_t seed = 2000; seed < 2000 + share(800); ++seed) {
     SCOPED_TRACE(cat("seed ", seed));
     sum += tell(seed, {.windows = true});
     if (HasFailure()) break;
   }
-  EXPECT_GT(sum.preemptions, 1000);
-  EXPECT_GT(sum.cached, 50000);
-  EXPECT_GT(sum.failed, 500);
+  EXPECT_GT(sum.preemptions, share(1000));
+  EXPECT_GT(sum.cached, share(50000));
+  EXPECT_GT(sum.failed, share(500));
 }
 
 TEST(EngineProperty, WithSpeculationToo) {
   Story sum;
-  for (uint64_t seed = 4000; seed < 4000 + worlds(800); ++seed) {
+  for (int64_t seed = 4000; seed < 4000 + share(800); ++seed) {
     SCOPED_TRACE(cat("seed ", seed));
     sum += tell(seed, {.windows = seed % 2 == 0, .speculation = true});
     if (HasFailure()) break;
   }
-  EXPECT_GT(sum.preemptions, 1000);
-  EXPECT_GT(sum.cached, 50000);
-  EXPECT_GT(sum.failed, 500);
-  EXPECT_GT(sum.accepted, 20000);
-  EXPECT_GT(sum.drafted, sum.accepted + 20000);
+  EXPECT_GT(sum.preemptions, share(1000));
+  EXPECT_GT(sum.cached, share(50000));
+  EXPECT_GT(sum.failed, share(500));
+  EXPECT_GT(sum.accepted, share(20000));
+  EXPECT_GT(sum.drafted, sum.accepted + share(20000));
 }
 
 TEST(EngineProperty, AFailedStepEndsItsOwnRequestsOnly) {
   log::configure(log::Level::kOff, log::Format::kText);
-  for (uint64_t seed = 1000; seed < 1000 + worlds(100); ++seed) {
+  for (int64_t seed = 1000; seed < 1000 + share(100); ++seed) {
     SCOPED_TRACE(cat("seed ", seed));
     tell(seed, {.failures = true, .windows = seed % 2 == 0, .speculation = seed % 3 == 0});
     if (HasFailure()) break;
