@@ -17,6 +17,15 @@ Result<std::string> read_file(const std::string& path, size_t bytes_max = size_t
 bool file_exists(const std::string& path);  // a regular file (links followed)
 bool is_directory(const std::string& path);
 
+// `result`, whose error then says in which file it is.
+template <class T>
+Result<T> in_file(const std::string& path, Result<T> result) {
+  if (result.ok()) return result;
+  Error error = std::move(result).error();
+  error.message = path + ": " + error.message;
+  return error;
+}
+
 // A read-only mapping of a whole file. The bytes live as long as the object; they are shared with every process that
 // maps the file. A file cut short while mapped raises SIGBUS on access past its end; `still_intact` detects a change.
 class MappedFile {

@@ -65,8 +65,8 @@ TEST_P(ElementwiseTest, RopeTurnsTheFirstDimensionsOfEveryHead) {
       for (int64_t r = 0; r < kRows; ++r) {
         for (int64_t c = 0; c < stride; ++c) {
           const bool turned = c < kHeads * head_dim && c % head_dim < rotary_dim;
-          if (!turned)
-            ASSERT_EQ(actual[static_cast<size_t>(r * stride + c)], before[static_cast<size_t>(r * stride + c)]);
+          if (turned) continue;
+          ASSERT_EQ(actual[static_cast<size_t>(r * stride + c)], before[static_cast<size_t>(r * stride + c)]);
         }
       }
     }
@@ -78,7 +78,7 @@ TEST_P(ElementwiseTest, EmbedReadsRowsOfEveryType) {
   for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0}) {
     for (const int64_t columns : {int64_t{64}, int64_t{96}, is_quantized(dtype) ? int64_t{32} : int64_t{37}}) {
       const StoredTensor table(dtype, 50, columns, random.normals(50 * columns));
-      const int32_t ids[] = {0, 49, 7, 7, 31};
+      const std::vector<int32_t> ids = {0, 49, 7, 7, 31};
       Output expected(5 * columns);
       Output actual(5 * columns);
       reference().embed(pool_, table.tensor, ids, 8.5f, expected.data());

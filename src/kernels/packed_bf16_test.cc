@@ -149,9 +149,14 @@ TEST_P(PackedBf16Test, RoundsActivationsToTheNearestEven) {
   for (size_t i = 0; i < inputs.size(); ++i) {
     for (size_t n = 0; n < inputs.size(); ++n) {
       const float actual = out[i * inputs.size() + n];
-      if (n == i) EXPECT_EQ(actual, rounded(inputs[i])) << i;
-      if (n != i && std::isinf(rounded(inputs[i]))) EXPECT_TRUE(std::isnan(actual)) << i << " " << n;
-      if (n != i && std::isfinite(rounded(inputs[i]))) EXPECT_EQ(actual, 0) << i << " " << n;
+      SCOPED_TRACE(std::to_string(i) + " " + std::to_string(n));
+      if (n == i) {
+        EXPECT_EQ(actual, rounded(inputs[i]));
+      } else if (std::isinf(rounded(inputs[i]))) {
+        EXPECT_TRUE(std::isnan(actual));
+      } else if (std::isfinite(rounded(inputs[i]))) {
+        EXPECT_EQ(actual, 0);
+      }
     }
   }
 }

@@ -179,7 +179,7 @@ TEST_P(PackedTest, AccumulatesOntoTheOutput) {
 TEST_P(PackedTest, EmbedsRows) {
   Random random(7);
   const PackedWeight weight({}, 37, 96, random.normals(37 * 96));
-  const int32_t ids[] = {0, 36, 5, 16};
+  const std::vector<int32_t> ids = {0, 36, 5, 16};
   Output out(4 * 96);
   ops().embed(pool_, weight.tensor, ids, 2.0f, out.data());
   const std::vector<float> rows = out.take();

@@ -90,15 +90,6 @@ std::string generation_config_path(const ModelFiles& files) {
                                                     : files.directory + "/generation_config.json";
 }
 
-// An error that says in which file it is.
-template <class T>
-Result<T> in_file(const std::string& path, Result<T> result) {
-  if (result.ok()) return result;
-  Error error = std::move(result).error();
-  error.message = cat(path, ": ", error.message);
-  return error;
-}
-
 Result<void> load_hugging_face(const ModelFiles& files, ModelText& made) {
   SLUICE_TRY(made.tokenizer, text::Tokenizer::from_directory(files.directory));
   if (files.tokenizer_config.is_object()) {

@@ -77,7 +77,8 @@ TEST_F(PackCacheTest, AChangedModelIsPackedAgainAndItsOldFileRemoved) {
   const std::vector<std::string> before = packs();
   ASSERT_EQ(before.size(), 1u);
   fs::last_write_time(model_ + "/model.safetensors", fs::file_time_type::clock::now() + std::chrono::seconds(5));
-  EXPECT_GT(load(cache_).owned, load(cache_).owned);
+  const size_t packing = load(cache_).owned;
+  EXPECT_GT(packing, load(cache_).owned);
   const std::vector<std::string> after = packs();
   ASSERT_EQ(after.size(), 1u);
   EXPECT_NE(after, before);

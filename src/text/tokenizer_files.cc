@@ -91,19 +91,6 @@ void add_named(const TokenizerConfig& config, TokenizerParts& parts) {
   add_tokens(config.added, parts);
 }
 
-}  // namespace
-
-namespace {
-
-// An error that says in which file it is.
-template <class T>
-Result<T> in_file(const std::string& path, Result<T> result) {
-  if (result.ok()) return result;
-  Error error = std::move(result).error();
-  error.message = cat(path, ": ", error.message);
-  return error;
-}
-
 // added_tokens.json: {"<pad>": 32000}, where there is no added_tokens_decoder.
 Result<void> read_added_encoder(const Json& tokens, TokenizerConfig& config) {
   for (const auto& [content, id] : tokens.items()) {
