@@ -5,6 +5,7 @@
 #include <random>
 
 #include "base/log.h"
+#include "base/sanitized.h"
 #include "engine/engine_test_core.h"
 #include "engine/engine_test_proposer.h"
 
@@ -15,14 +16,7 @@ using Random = std::mt19937_64;
 
 // How many of `all` worlds a test tries, and what they must have seen: a quarter in sanitized builds, which are ten
 // times slower.
-constexpr int64_t share(int64_t all) {
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-  return all / 4;
-#endif
-#endif
-  return all;
-}
+constexpr int64_t share(int64_t all) { return kSanitized ? all / 4 : all; }
 
 int between(Random& random, int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); }
 bool chance(Random& random, double share) { return std::bernoulli_distribution(share)(random); }
