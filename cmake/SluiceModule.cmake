@@ -7,6 +7,7 @@ function(sluice_precompiled name)
   cmake_parse_arguments(ARG "" "" "LIBS;HEADERS" ${ARGN})
   if(SLUICE_PRECOMPILED_HEADERS)
     add_library(${name} OBJECT ${CMAKE_SOURCE_DIR}/cmake/precompiled.cc)
+    target_include_directories(${name} SYSTEM PRIVATE ${CMAKE_SOURCE_DIR}/third_party)
     target_link_libraries(${name} PRIVATE ${ARG_LIBS})
     target_precompile_headers(${name} PRIVATE ${ARG_HEADERS})
   endif()
@@ -21,7 +22,7 @@ endfunction()
 set(sluice_standard_headers
     <algorithm> <array> <atomic> <charconv> <chrono> <cmath> <condition_variable> <cstdint> <cstring> <filesystem>
     <fstream> <functional> <limits> <map> <memory> <mutex> <optional> <random> <span> <string> <string_view> <thread>
-    <unordered_map> <utility> <variant> <vector>)
+    <unordered_map> <utility> <variant> <vector> <nlohmann/json.hpp>)
 
 # sluice_module(<name> DEPS <modules…> [LIBS <libraries…>])
 #
