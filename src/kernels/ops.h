@@ -117,6 +117,13 @@ struct GatedActivationArgs {
   Activation activation;
 };
 
+// Rows that a product makes itself, a few at a time as it reads them: those of one operation, whose `out` is the
+// products' x. Whether they are written there is the table's affair. With neither, x is in memory.
+struct RowSource {
+  const NormArgs* norm = nullptr;
+  const GatedActivationArgs* gated = nullptr;
+};
+
 struct Ops {
   std::string_view name;  // "ref", "tiles", "avx2", "avx512", "avx512vnni", "avx512bf16", "amx"
   bool fast_int8;         // packed int8 and int4 weights are multiplied faster than any other kind
@@ -126,9 +133,9 @@ struct Ops {
   void (*embed)(ThreadPool& pool, const Tensor& table, std::span<const int32_t> ids, float scale, float* out);
   void (*rms_norm)(ThreadPool& pool, const NormArgs& args);
   void (*matmul)(ThreadPool& pool, const MatmulArgs& args);
-  // The same for several weights that meet the same x (one x, one row count): it is read and, for packed weights, coded
-  // once, and all share one parallel loop.
-  void (*matmul_many)(ThreadPool& pool, std::span<const MatmulArgs> all);
+  // The same for several weights that meet the same x (one x, one row count): it is made or read and, for packed
+  // weights, coded once, and all share one parallel loop.
+  void (*matmul_many)(ThreadPool& pool, std::span<const MatmulArgs> all, const RowSource& source);
   void (*rope)(ThreadPool& pool, const RopeArgs& args);
   void (*kv_write)(ThreadPool& pool, const KvWriteArgs& args);
   void (*attention)(ThreadPool& pool, const AttentionArgs& args);

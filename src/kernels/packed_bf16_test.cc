@@ -234,7 +234,7 @@ TEST_P(PackedBf16Test, ManyWeightsOfOneX) {
       for (const Tensor* weight : weights) outs.emplace_back(static_cast<size_t>(rows * weight->shape.rows()), 0.5f);
       for (size_t i = 0; i < weights.size(); ++i)
         all.push_back({.x = x.data(), .rows = rows, .weight = weights[i], .out = outs[i].data()});
-      ops().matmul_many(pool_, all);
+      ops().matmul_many(pool_, all, {});
       for (size_t i = 0; i < weights.size(); ++i)
         EXPECT_TRUE(same_bits(outs[i], multiply(ops(), pool_, x, *weights[i]))) << rows << " " << i;
     }

@@ -159,9 +159,56 @@ TEST_P(PackedTest, ManyWeightsOfOneX) {
     for (const Tensor* weight : weights) outs.emplace_back(static_cast<size_t>(kRows * weight->shape.rows()), 0.5f);
     for (size_t i = 0; i < weights.size(); ++i)
       all.push_back({.x = x.data(), .rows = kRows, .weight = weights[i], .out = outs[i].data()});
-    ops().matmul_many(pool_, all);
+    ops().matmul_many(pool_, all, {});
     for (size_t i = 0; i < weights.size(); ++i)
       EXPECT_TRUE(same_bits(outs[i], multiply(ops(), pool_, x, *weights[i]))) << i;
+  }
+}
+
+TEST_P(PackedTest, MakesRowsOfANormOrAnActivation) {
+  Random random(8);
+  constexpr int64_t kK = 384;
+  const PackedWeight a({.bits = 8, .group = 32}, 70, kK, random.normals(70 * kK));
+  const PackedWeight b({.bits = 4, .group = 32, .minima = true}, 33, kK, random.normals(33 * kK));
+  const PackedWeight c({.bits = 16, .group = 0}, 35, kK, random.normals(35 * kK));
+  const StoredTensor d(DType::kF16, 21, kK, random.normals(21 * kK));
+  const std::vector<float> weight = random.normals(kK);
+  for (const int64_t rows : {1, 7, 93}) {
+    const std::vector<float> x = random.normals(rows * kK), y = random.normals(rows * kK);
+    std::vector<float> normed(x.size()), gated(x.size()), unwritten(x.size());
+    NormArgs norm = {.x = x.data(),
+                     .weight = weight.data(),
+                     .out = normed.data(),
+                     .rows = rows,
+                     .columns = kK,
+                     .epsilon = 1e-5f,
+                     .weight_offset = 1};
+    GatedActivationArgs activation = {.gate = x.data(),
+                                      .up = y.data(),
+                                      .out = gated.data(),
+                                      .rows = rows,
+                                      .width = kK,
+                                      .activation = Activation::kSilu};
+    ops().rms_norm(pool_, norm);
+    ops().gated_activation(pool_, activation);
+    norm.out = activation.out = unwritten.data();
+    const std::pair<const std::vector<float>*, RowSource> made[] = {{&normed, {.norm = &norm}},
+                                                                    {&gated, {.gated = &activation}}};
+    for (const auto& [expected_rows, source] : made) {
+      for (const std::vector<const Tensor*>& weights : {std::vector<const Tensor*>{&a.tensor, &a.tensor},
+                                                        {&b.tensor, &a.tensor},
+                                                        {&c.tensor},
+                                                        {&d.tensor, &a.tensor}}) {
+        std::vector<std::vector<float>> outs;
+        std::vector<MatmulArgs> all;
+        for (const Tensor* one : weights) outs.emplace_back(static_cast<size_t>(rows * one->shape.rows()), 0.5f);
+        for (size_t i = 0; i < weights.size(); ++i)
+          all.push_back({.x = unwritten.data(), .rows = rows, .weight = weights[i], .out = outs[i].data()});
+        ops().matmul_many(pool_, all, source);
+        for (size_t i = 0; i < weights.size(); ++i)
+          EXPECT_TRUE(same_bits(outs[i], multiply(ops(), pool_, *expected_rows, *weights[i]))) << rows << " " << i;
+      }
+    }
   }
 }
 

@@ -163,12 +163,8 @@ void Decoder::copy_block(BlockPlace from, BlockPlace to, int tokens) {
   }
 }
 
-void Decoder::project(const float* x, int64_t rows, const Tensor& weight, const std::vector<float>& bias, float* out) {
-  ops_.matmul(pool_,
-              {.x = x, .rows = rows, .weight = &weight, .bias = bias.empty() ? nullptr : bias.data(), .out = out});
-}
-
-void Decoder::project_all(const float* x, int64_t rows, std::initializer_list<Projection> all) {
+void Decoder::project(const float* x, int64_t rows, std::initializer_list<Projection> all,
+                      const kernels::RowSource& source) {
   constexpr size_t kMost = 3;
   std::array<kernels::MatmulArgs, kMost> products;
   SLUICE_CHECK(all.size() <= kMost);
@@ -178,19 +174,42 @@ void Decoder::project_all(const float* x, int64_t rows, std::initializer_list<Pr
                          .rows = rows,
                          .weight = &one.weight,
                          .bias = one.bias.empty() ? nullptr : one.bias.data(),
-                         .out = one.out};
+                         .out = one.out,
+                         .accumulate = one.accumulate};
   }
-  ops_.matmul_many(pool_, {products.data(), count});
+  ops_.matmul_many(pool_, {products.data(), count}, source);
+}
+
+kernels::NormArgs Decoder::norm_args(const float* x, int64_t rows, const std::vector<float>& weight, float* out) const {
+  return {.x = x,
+          .weight = weight.data(),
+          .out = out,
+          .rows = rows,
+          .columns = static_cast<int64_t>(weight.size()),
+          .epsilon = spec_.norm_epsilon,
+          .weight_offset = spec_.norm_offset};
+}
+
+void Decoder::project_normed(const float* x, int64_t rows, const std::vector<float>& norm_weight,
+                             std::initializer_list<Projection> all) {
+  const kernels::NormArgs norm = norm_args(x, rows, norm_weight, normed_.as<float>());
+  project(norm.out, rows, all, {.norm = &norm});
+}
+
+void Decoder::join(const float* x, int64_t rows, const Projection& projection, const std::vector<float>& post_norm,
+                   const kernels::RowSource& source) {
+  float* const stream = x_.as<float>();
+  if (post_norm.empty()) {
+    return project(x, rows, {{projection.weight, projection.bias, stream, true}}, source);
+  }
+  float* const projected = projected_.as<float>();
+  project(x, rows, {{projection.weight, projection.bias, projected}}, source);
+  norm(projected, rows, post_norm, projected);
+  ops_.add(pool_, stream, projected, rows * spec_.hidden_size);
 }
 
 void Decoder::norm(const float* x, int64_t rows, const std::vector<float>& weight, float* out) {
-  ops_.rms_norm(pool_, {.x = x,
-                        .weight = weight.data(),
-                        .out = out,
-                        .rows = rows,
-                        .columns = static_cast<int64_t>(weight.size()),
-                        .epsilon = spec_.norm_epsilon,
-                        .weight_offset = spec_.norm_offset});
+  ops_.rms_norm(pool_, norm_args(x, rows, weight, out));
 }
 
 void Decoder::rotate(float* x, int64_t rows, int heads, int rope) {
@@ -230,8 +249,7 @@ int64_t Decoder::keep_wanted_rows(int layer, const StepBatch& batch) {
     wanted.first_row = static_cast<int>(i);
     wanted.rows = 1;
     wanted_sequences_.push_back(wanted);
-    for (Buffer* buffer : {&x_, &normed_})
-      move_row(*buffer, static_cast<size_t>(row), i, static_cast<size_t>(spec_.hidden_size));
+    move_row(x_, static_cast<size_t>(row), i, static_cast<size_t>(spec_.hidden_size));
     for (Buffer* buffer : {&cos_[rope], &sin_[rope]}) move_row(*buffer, static_cast<size_t>(row), i, rope_width);
   }
   return static_cast<int64_t>(wanted_sequences_.size());
@@ -243,12 +261,11 @@ int64_t Decoder::attention(const DecoderLayerWeights& layer, int index, const St
   float* q = q_.as<float>();
   float* k = k_.as<float>();
   float* v = v_.as<float>();
-  norm(x_.as<float>(), rows, layer.attention_norm, normed_.as<float>());
+  const Projection to_q{layer.q, layer.q_bias, q}, to_k{layer.k, layer.k_bias, k}, to_v{layer.v, layer.v_bias, v};
   if (only_wanted) {
-    project_all(normed_.as<float>(), rows, {{layer.k, layer.k_bias, k}, {layer.v, layer.v_bias, v}});
+    project_normed(x_.as<float>(), rows, layer.attention_norm, {to_k, to_v});
   } else {
-    project_all(normed_.as<float>(), rows,
-                {{layer.q, layer.q_bias, q}, {layer.k, layer.k_bias, k}, {layer.v, layer.v_bias, v}});
+    project_normed(x_.as<float>(), rows, layer.attention_norm, {to_q, to_k, to_v});
   }
   const LayerKind& kind = spec_.layer_kinds[static_cast<size_t>(index)];
   if (!layer.k_norm.empty()) norm(k, rows * spec_.kv_heads, layer.k_norm, k);
@@ -261,7 +278,7 @@ int64_t Decoder::attention(const DecoderLayerWeights& layer, int index, const St
     rows = keep_wanted_rows(index, batch);
     if (rows == 0) return 0;
     sequences = wanted_sequences_;
-    project(normed_.as<float>(), rows, layer.q, layer.q_bias, q);
+    project_normed(x_.as<float>(), rows, layer.attention_norm, {to_q});
   }
   if (!layer.q_norm.empty()) norm(q, rows * spec_.heads, layer.q_norm, q);
   rotate(q, rows, spec_.heads, kind.rope);
@@ -274,26 +291,20 @@ int64_t Decoder::attention(const DecoderLayerWeights& layer, int index, const St
                          .window = kind.window,
                          .sequences = sequences,
                          .layer = cache});
-  project(attended_.as<float>(), rows, layer.o, layer.o_bias, projected_.as<float>());
-  if (!layer.attention_post_norm.empty())
-    norm(projected_.as<float>(), rows, layer.attention_post_norm, projected_.as<float>());
-  ops_.add(pool_, x_.as<float>(), projected_.as<float>(), rows * spec_.hidden_size);
+  join(attended_.as<float>(), rows, {layer.o, layer.o_bias}, layer.attention_post_norm, {});
   return rows;
 }
 
 void Decoder::mlp(const DecoderLayerWeights& layer, int64_t rows) {
-  norm(x_.as<float>(), rows, layer.mlp_norm, normed_.as<float>());
-  project_all(normed_.as<float>(), rows,
-              {{layer.gate, layer.gate_bias, gate_.as<float>()}, {layer.up, layer.up_bias, up_.as<float>()}});
-  ops_.gated_activation(pool_, {.gate = gate_.as<float>(),
-                                .up = up_.as<float>(),
-                                .out = gate_.as<float>(),
-                                .rows = rows,
-                                .width = spec_.intermediate_size,
-                                .activation = spec_.activation});
-  project(gate_.as<float>(), rows, layer.down, layer.down_bias, projected_.as<float>());
-  if (!layer.mlp_post_norm.empty()) norm(projected_.as<float>(), rows, layer.mlp_post_norm, projected_.as<float>());
-  ops_.add(pool_, x_.as<float>(), projected_.as<float>(), rows * spec_.hidden_size);
+  project_normed(x_.as<float>(), rows, layer.mlp_norm,
+                 {{layer.gate, layer.gate_bias, gate_.as<float>()}, {layer.up, layer.up_bias, up_.as<float>()}});
+  const kernels::GatedActivationArgs gated = {.gate = gate_.as<float>(),
+                                              .up = up_.as<float>(),
+                                              .out = gate_.as<float>(),
+                                              .rows = rows,
+                                              .width = spec_.intermediate_size,
+                                              .activation = spec_.activation};
+  join(gated.out, rows, {layer.down, layer.down_bias}, layer.mlp_post_norm, {.gated = &gated});
 }
 
 Result<StepOutput> Decoder::run(const StepBatch& batch) {
@@ -338,8 +349,8 @@ Result<StepOutput> Decoder::run(const StepBatch& batch) {
         std::memcpy(wanted + i * hidden, x_.as<float>() + row * hidden, hidden * sizeof(float));
       }
     }
-    norm(wanted, logits_rows, weights_.final_norm, normed_.as<float>());
-    project(normed_.as<float>(), logits_rows, weights_.head, {}, logits_.as<float>());
+    const std::vector<float> no_bias;
+    project_normed(wanted, logits_rows, weights_.final_norm, {{weights_.head, no_bias, logits_.as<float>()}});
     if (spec_.final_softcap > 0)
       ops_.softcap(pool_, logits_.as<float>(), spec_.final_softcap, logits_rows * spec_.vocab_size);
     output.logits = {logits_.as<float>(), static_cast<size_t>(logits_rows) * static_cast<size_t>(spec_.vocab_size)};

@@ -50,23 +50,30 @@ class Decoder final : public LanguageModel {
   // Returns the rows that x_ then holds: with `only_wanted` those of batch.logits_rows, in their order, else all.
   int64_t attention(const DecoderLayerWeights& layer, int index, const StepBatch& batch, int64_t rows,
                     bool only_wanted);
-  // Brings the rows of batch.logits_rows to the front of x_, normed_ and the layer's rope, with wanted_sequences_ of
+  // Brings the rows of batch.logits_rows to the front of x_ and the layer's rope, with wanted_sequences_ of
   // one row for each. Returns how many there are.
   int64_t keep_wanted_rows(int layer, const StepBatch& batch);
   void mlp(const DecoderLayerWeights& layer, int64_t rows);
   kernels::KvLayer kv_layer(int index);
   std::span<const SequenceRows> sequences_of(int layer, const StepBatch& batch) const;
-  // out = weight · x (+ bias)
-  void project(const float* x, int64_t rows, const Tensor& weight, const std::vector<float>& bias, float* out);
-  // The same for several weights of one x.
+  // out = weight · x (+ bias) (+ out)
   struct Projection {
     const Tensor& weight;
     const std::vector<float>& bias;
-    float* out;
+    float* out = nullptr;
+    bool accumulate = false;
   };
-  void project_all(const float* x, int64_t rows, std::initializer_list<Projection> all);
+  // Several of one x, which is in memory or what `source` makes.
+  void project(const float* x, int64_t rows, std::initializer_list<Projection> all, const kernels::RowSource& source);
+  // Of norm(x).
+  void project_normed(const float* x, int64_t rows, const std::vector<float>& norm_weight,
+                      std::initializer_list<Projection> all);
+  // x_ ← x_ + post_norm(projection of x).
+  void join(const float* x, int64_t rows, const Projection& projection, const std::vector<float>& post_norm,
+            const kernels::RowSource& source);
   // RMSNorm of rows as wide as the weight.
   void norm(const float* x, int64_t rows, const std::vector<float>& weight, float* out);
+  kernels::NormArgs norm_args(const float* x, int64_t rows, const std::vector<float>& weight, float* out) const;
   void rotate(float* x, int64_t rows, int heads, int rope);
   void fill_ropes(const StepBatch& batch);
 
@@ -88,7 +95,7 @@ class Decoder final : public LanguageModel {
   // Of the layers of each kind [layers, 2 (k, v), blocks or slots, kv_heads, block_tokens, head_dim] of kv_dtype.
   Buffer cache_, window_cache_;
   Buffer x_;                                    // [rows, hidden] the residual stream
-  Buffer normed_;                               // [rows, hidden]
+  Buffer normed_;                               // [rows, hidden] where products read floats
   Buffer projected_;                            // [rows, hidden] a block's output before it joins the stream
   Buffer q_, k_, v_;                            // [rows, heads·head_dim], [rows, kv_heads·head_dim] twice
   Buffer attended_;                             // [rows, heads·head_dim]

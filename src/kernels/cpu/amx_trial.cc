@@ -21,7 +21,7 @@ double multiply(const CpuKernels& kernels, ThreadPool& pool, const Tensor& weigh
   const MatmulArgs args = {.x = x.data(), .rows = kRows, .weight = &weight, .out = out.data()};
   for (int round = 0; round < kRounds; ++round) {
     const auto start = std::chrono::steady_clock::now();
-    on_cpu::matmul_packed(kernels, pool, {&args, 1});
+    on_cpu::matmul_packed(kernels, pool, {&args, 1}, {});
     best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   return best;

@@ -5,6 +5,7 @@
 
 #include "kernels/cpu/ops_on_cpu.h"
 #include "kernels/cpu/panel_tasks.h"
+#include "kernels/cpu/row_pieces.h"
 #include "kernels/cpu/scratch.h"
 #include "tensor/packed_matrix.h"
 
@@ -14,7 +15,6 @@ namespace {
 constexpr int64_t kSharesPerThread = 4;
 constexpr int64_t kStreamBytes = 256 * 1024;     // of weights that a share reads when there are few rows
 constexpr int64_t kSerialProducts = 256 * 1024;  // multiply-adds that are done before another thread has heard of them
-constexpr int64_t kSerialElements = 16 * 1024;   // the same for elements to round
 constexpr int64_t kFewRows = 16;                 // of one tile
 constexpr int64_t kShareRows = 256;              // at most, that meet kSharePanels while they are in a level-2 cache
 constexpr int64_t kSharePanels = 8;
@@ -25,26 +25,21 @@ struct RoundedRows {
   int64_t stride;
 };
 
-RoundedRows round(const CpuKernels& kernels, ThreadPool& pool, const MatmulArgs& args, const PackedView& view) {
+RoundedRows round(const CpuKernels& kernels, ThreadPool& pool, const MatmulArgs& args, const RowSource& source,
+                  const PackedView& view) {
   RoundShare whole = {};
-  whole.x = args.x;
   whole.k = view.k;
   whole.depth = view.depth;
   whole.stride = view.depth + kSkew;
-  whole.row_end = args.rows;
   const int64_t elements = round_up(args.rows, kRoundedBlockRows) * whole.stride;
   whole.out = reinterpret_cast<uint16_t*>(shared_scratch(static_cast<size_t>(divide_up(elements, 2))));
-  if (pool.threads() == 1 || args.rows * view.k < kSerialElements) {
-    kernels.round_rows(whole);
-  } else {
-    const int64_t step = std::max<int64_t>(1, divide_up(args.rows, kSharesPerThread * pool.threads()));
-    pool.parallel_for(divide_up(args.rows, step), [&](int64_t task, int) {
-      RoundShare share = whole;
-      share.row_begin = task * step;
-      share.row_end = std::min(args.rows, share.row_begin + step);
-      kernels.round_rows(share);
-    });
-  }
+  for_row_pieces(kernels, pool, args, view.k, source, [&](int64_t begin, int64_t end, const float* x) {
+    RoundShare share = whole;
+    share.x = x;
+    share.row_begin = begin;
+    share.row_end = end;
+    kernels.round_rows(share);
+  });
   return {whole.out, whole.stride};
 }
 
@@ -64,7 +59,8 @@ PanelTasks::Cut cut(const ThreadPool& pool, int64_t rows, const PackedView& view
 
 }  // namespace
 
-void matmul_bf16(const CpuKernels& kernels, ThreadPool& pool, std::span<const MatmulArgs> all) {
+void matmul_bf16(const CpuKernels& kernels, ThreadPool& pool, std::span<const MatmulArgs> all,
+                 const RowSource& source) {
   const int64_t rows = all.front().rows;
   int64_t panels = 0, products = 0;
   for (const MatmulArgs& args : all) {
@@ -73,7 +69,7 @@ void matmul_bf16(const CpuKernels& kernels, ThreadPool& pool, std::span<const Ma
     products += rows * view.n * view.k;
   }
   const PackedView first = packed_view(*all.front().weight);
-  const RoundedRows x = round(kernels, pool, all.front(), first);
+  const RoundedRows x = round(kernels, pool, all.front(), source, first);
   const PanelTasks tasks(all, cut(pool, rows, first, panels));
   const auto one = [&](int64_t number, int) {
     const PanelTask task = tasks[number];

@@ -208,7 +208,7 @@ void rms_norm(const CpuKernels& kernels, ThreadPool& pool, const NormArgs& args)
 
 void matmul(const CpuKernels& kernels, ThreadPool& pool, const MatmulArgs& args) {
   const Tensor& weight = *args.weight;
-  if (weight.dtype == DType::kPacked) return matmul_packed(kernels, pool, {&args, 1});
+  if (weight.dtype == DType::kPacked) return matmul_packed(kernels, pool, {&args, 1}, {});
   MatmulShare whole = {};
   whole.args = &args;
   whole.weight = weight.data;
@@ -230,9 +230,12 @@ void matmul(const CpuKernels& kernels, ThreadPool& pool, const MatmulArgs& args)
   return direct ? matmul_by_columns(kernels, pool, whole) : matmul_by_panels(kernels, pool, whole);
 }
 
-void matmul_many(const CpuKernels& kernels, ThreadPool& pool, std::span<const MatmulArgs> all) {
+void matmul_many(const CpuKernels& kernels, ThreadPool& pool, std::span<const MatmulArgs> all,
+                 const RowSource& source) {
   const auto packed = [](const MatmulArgs& args) { return args.weight->dtype == DType::kPacked; };
-  if (std::ranges::all_of(all, packed)) return matmul_packed(kernels, pool, all);
+  if (std::ranges::all_of(all, packed)) return matmul_packed(kernels, pool, all, source);
+  if (source.norm != nullptr) rms_norm(kernels, pool, *source.norm);
+  if (source.gated != nullptr) gated_activation(kernels, pool, *source.gated);
   for (const MatmulArgs& args : all) matmul(kernels, pool, args);
 }
 

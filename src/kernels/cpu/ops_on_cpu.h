@@ -12,10 +12,11 @@ void embed(const CpuKernels& kernels, ThreadPool& pool, const Tensor& table, std
            float* out);
 void rms_norm(const CpuKernels& kernels, ThreadPool& pool, const NormArgs& args);
 void matmul(const CpuKernels& kernels, ThreadPool& pool, const MatmulArgs& args);
-void matmul_many(const CpuKernels& kernels, ThreadPool& pool, std::span<const MatmulArgs> all);
-void matmul_packed(const CpuKernels& kernels, ThreadPool& pool, std::span<const MatmulArgs> all);
+void matmul_many(const CpuKernels& kernels, ThreadPool& pool, std::span<const MatmulArgs> all, const RowSource& source);
+void matmul_packed(const CpuKernels& kernels, ThreadPool& pool, std::span<const MatmulArgs> all,
+                   const RowSource& source);
 // `all` are packed bf16 matrices that meet one x.
-void matmul_bf16(const CpuKernels& kernels, ThreadPool& pool, std::span<const MatmulArgs> all);
+void matmul_bf16(const CpuKernels& kernels, ThreadPool& pool, std::span<const MatmulArgs> all, const RowSource& source);
 void rope(const CpuKernels& kernels, ThreadPool& pool, const RopeArgs& args);
 void kv_write(const CpuKernels& kernels, ThreadPool& pool, const KvWriteArgs& args);
 void attention(const CpuKernels& kernels, ThreadPool& pool, const AttentionArgs& args);
@@ -41,7 +42,7 @@ struct OpsOnCpu {
         .embed = call<on_cpu::embed, const Tensor&, std::span<const int32_t>, float, float*>,
         .rms_norm = call<on_cpu::rms_norm, const NormArgs&>,
         .matmul = call<on_cpu::matmul, const MatmulArgs&>,
-        .matmul_many = call<on_cpu::matmul_many, std::span<const MatmulArgs>>,
+        .matmul_many = call<on_cpu::matmul_many, std::span<const MatmulArgs>, const RowSource&>,
         .rope = call<on_cpu::rope, const RopeArgs&>,
         .kv_write = call<on_cpu::kv_write, const KvWriteArgs&>,
         .attention = call<on_cpu::attention, const AttentionArgs&>,

@@ -40,7 +40,7 @@ struct CodedRows {
 };
 
 struct CodeShare {
-  const float* x;  // [rows, k]
+  const float* x;  // [row_end - row_begin, k]: the rows to code
   int64_t k;
   int64_t depth;  // k, padded
   int group;      // of the weight

@@ -27,9 +27,9 @@ namespace sluice::kernels {
 
 constexpr int kRoundedBlockRows = 32;  // rounded rows must have room for whole blocks: tiles read all of them
 
-// Rows of x [rows, k] as bf16 [rows, stride], 0 from k to depth. NaN stays NaN.
+// Rows of x as bf16 [rows, stride], 0 from k to depth. NaN stays NaN.
 struct RoundShare {
-  const float* x;
+  const float* x;  // [row_end - row_begin, k]: the rows to round
   int64_t k;
   int64_t depth;  // k, padded
   uint16_t* out;

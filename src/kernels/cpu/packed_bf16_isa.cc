@@ -150,7 +150,7 @@ void multiply_all(const Bf16Share& s) {
 
 void round_rows(const RoundShare& s) {
   for (int64_t row = s.row_begin; row < s.row_end; ++row) {
-    const float* x = s.x + row * s.k;
+    const float* x = s.x + (row - s.row_begin) * s.k;
     uint16_t* out = s.out + row * s.stride;
     int64_t k = 0;
     for (; k + kWidth <= s.k; k += kWidth) store_rounded(out + k, load(x + k));

@@ -393,7 +393,7 @@ void multiply_any(const PackedShare& s) {
 
 void code_rows(const CodeShare& s) {
   for (int64_t row = s.row_begin; row < s.row_end; ++row) {
-    const float* x = s.x + row * s.k;
+    const float* x = s.x + (row - s.row_begin) * s.k;
     std::byte* out = s.out.codes + row * s.out.stride;
     float* scales = s.out.scales + row * s.out.scale_stride;
     int32_t* sums = s.out.sums + row * s.out.sum_stride;

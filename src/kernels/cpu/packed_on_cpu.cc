@@ -5,6 +5,7 @@
 
 #include "kernels/cpu/ops_on_cpu.h"
 #include "kernels/cpu/panel_tasks.h"
+#include "kernels/cpu/row_pieces.h"
 #include "kernels/cpu/scratch.h"
 #include "tensor/packed_matrix.h"
 
@@ -14,7 +15,6 @@ namespace {
 constexpr int64_t kSharesPerThread = 4;
 constexpr int64_t kShareBytes = 256 * 1024;      // of weights that a share reads when there are few rows
 constexpr int64_t kSerialProducts = 256 * 1024;  // multiply-adds that are done before another thread has heard of them
-constexpr int64_t kSerialCodes = 16 * 1024;      // the same for elements to code
 constexpr int64_t kRowsPerShareLeast = 48;
 constexpr int64_t kPanelsPerShareMax = 32;
 constexpr int64_t kTiledRowsLeast = 16;  // fewer leave most of a tile empty
@@ -36,12 +36,10 @@ bool same_codes(const CpuKernels& kernels, int64_t rows, const PackedView& a, co
 
 CodeShare code_share(const CpuKernels& kernels, const MatmulArgs& args, const PackedView& view) {
   CodeShare share = {};
-  share.x = args.x;
   share.k = view.k;
   share.depth = view.depth;
   share.group = view.format.group;
   share.offset = view.format.offset();
-  share.row_end = args.rows;
   CodedRows& out = share.out;
   out.words = word_codes(kernels, view, args.rows);
   out.stride = view.depth * (out.words ? 2 : 1) + kSkew;
@@ -56,17 +54,14 @@ CodeShare code_share(const CpuKernels& kernels, const MatmulArgs& args, const Pa
   return share;
 }
 
-CodedRows code(const CpuKernels& kernels, ThreadPool& pool, const MatmulArgs& args, const PackedView& view) {
+CodedRows code(const CpuKernels& kernels, ThreadPool& pool, const MatmulArgs& args, const RowSource& source,
+               const PackedView& view) {
   const CodeShare whole = code_share(kernels, args, view);
-  if (pool.threads() == 1 || args.rows * view.k < kSerialCodes) {
-    kernels.code_rows(whole);
-    return whole.out;
-  }
-  const int64_t step = std::max<int64_t>(1, divide_up(args.rows, kSharesPerThread * pool.threads()));
-  pool.parallel_for(divide_up(args.rows, step), [&](int64_t task, int) {
+  for_row_pieces(kernels, pool, args, view.k, source, [&](int64_t begin, int64_t end, const float* x) {
     CodeShare share = whole;
-    share.row_begin = task * step;
-    share.row_end = std::min(args.rows, share.row_begin + step);
+    share.x = x;
+    share.row_begin = begin;
+    share.row_end = end;
     kernels.code_rows(share);
   });
   return whole.out;
@@ -137,18 +132,19 @@ void multiply(const CpuKernels& kernels, ThreadPool& pool, std::span<const Matmu
 
 }  // namespace
 
-void matmul_packed(const CpuKernels& kernels, ThreadPool& pool, std::span<const MatmulArgs> all) {
+void matmul_packed(const CpuKernels& kernels, ThreadPool& pool, std::span<const MatmulArgs> all,
+                   const RowSource& source) {
   if (all.empty() || all.front().rows == 0) return;
   for (size_t i = 0; i < all.size();) {
     const PackedView view = packed_view(*all[i].weight);
     size_t end = i + 1;
     while (end < all.size() && same_codes(kernels, all[i].rows, view, packed_view(*all[end].weight))) ++end;
     if (view.format.bits == 16) {
-      matmul_bf16(kernels, pool, all.subspan(i, end - i));
+      matmul_bf16(kernels, pool, all.subspan(i, end - i), source);
       i = end;
       continue;
     }
-    multiply(kernels, pool, all.subspan(i, end - i), code(kernels, pool, all[i], view));
+    multiply(kernels, pool, all.subspan(i, end - i), code(kernels, pool, all[i], source, view));
     i = end;
   }
 }

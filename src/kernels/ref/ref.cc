@@ -82,10 +82,6 @@ void matmul(ThreadPool& pool, const MatmulArgs& args) {
   });
 }
 
-void matmul_many(ThreadPool& pool, std::span<const MatmulArgs> all) {
-  for (const MatmulArgs& args : all) matmul(pool, args);
-}
-
 void rope(ThreadPool& pool, const RopeArgs& args) {
   const int half = args.rotary_dim / 2;
   pool.parallel_for(args.rows, [&](int64_t r, int) {
@@ -175,6 +171,12 @@ void gated_activation(ThreadPool& pool, const GatedActivationArgs& args) {
       args.out[i] = static_cast<float>(activate(args.activation, args.gate[i]) * args.up[i]);
     }
   });
+}
+
+void matmul_many(ThreadPool& pool, std::span<const MatmulArgs> all, const RowSource& source) {
+  if (source.norm != nullptr) rms_norm(pool, *source.norm);
+  if (source.gated != nullptr) gated_activation(pool, *source.gated);
+  for (const MatmulArgs& args : all) matmul(pool, args);
 }
 
 void add(ThreadPool&, float* x, const float* y, int64_t count) {
