@@ -46,6 +46,10 @@ SLUICE_INLINE F scale_by_power(F a, F n) { return _mm512_scalef_ps(a, n); }
 SLUICE_INLINE F select_below(F a, F limit, F below, F otherwise) {
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, limit, _CMP_LT_OQ), otherwise, below);
 }
+// value, or 0 where a < limit.
+SLUICE_INLINE F zero_below(F a, F limit, F value) {
+  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, limit, _CMP_NLT_UQ), value);
+}
 
 SLUICE_INLINE __mmask16 first_lanes(int64_t n) {
   return static_cast<__mmask16>(_bzhi_u32(0xFFFFu, static_cast<unsigned>(n)));
@@ -106,6 +110,7 @@ SLUICE_INLINE F scale_by_power(F a, F n) {
 SLUICE_INLINE F select_below(F a, F limit, F below, F otherwise) {
   return _mm256_blendv_ps(otherwise, below, _mm256_cmp_ps(a, limit, _CMP_LT_OQ));
 }
+SLUICE_INLINE F zero_below(F a, F limit, F value) { return _mm256_and_ps(_mm256_cmp_ps(a, limit, _CMP_NLT_UQ), value); }
 
 SLUICE_INLINE __m256i first_lanes(int64_t n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
@@ -168,9 +173,11 @@ SLUICE_INLINE float first_lane(F v) {
 #endif
 }
 
-// e^x within 1 ulp or so: Cephes expf. Overflows to infinity, underflows through the subnormals to 0, keeps NaN.
-SLUICE_INLINE F exp(F x) {
-  x = max(set1(-104.0f), min(set1(89.0f), x));
+// e^x within 1 ulp or so: Cephes expf. Overflows to infinity, keeps NaN, and is 0 where it would be subnormal: to make
+// one, or to multiply by one, takes some processors a hundred cycles.
+SLUICE_INLINE F exp(F of) {
+  const F least = set1(-87.336f);  // 2^-126
+  const F x = max(least, min(set1(89.0f), of));
   const F n = round(mul(x, set1(1.44269504088896341f)));
   F r = fnma(n, set1(0.693359375f), x);
   r = fnma(n, set1(-2.12194440e-4f), r);
@@ -181,7 +188,7 @@ SLUICE_INLINE F exp(F x) {
   p = fma(p, r, set1(1.6666665459e-1f));
   p = fma(p, r, set1(5.0000001201e-1f));
   p = fma(mul(p, r), r, r);
-  return scale_by_power(add(p, set1(1.0f)), n);
+  return zero_below(of, least, scale_by_power(add(p, set1(1.0f)), n));
 }
 
 // Cephes tanhf: an odd polynomial near 0, else 1 − 2 / (e^2|x| + 1) with the sign of x.
