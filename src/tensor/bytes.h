@@ -1,9 +1,10 @@
 #pragma once
-// Numbers at any place in memory, as files and packed matrices hold them.
+// Numbers at any place in memory, as they lie in files and packed matrices.
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string>
 
 #include "tensor/quantize.h"
 
@@ -19,6 +20,11 @@ T load(const std::byte* in) {
 template <class T>
 void store(std::byte* out, T value) {
   std::memcpy(out, &value, sizeof value);
+}
+
+template <class T>
+void append_value(std::string& out, T value) {
+  out.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
 inline unsigned byte_at(const std::byte* in, int index) { return std::to_integer<unsigned>(in[index]); }
