@@ -19,6 +19,16 @@ function(sluice_precompile target name)
   endif()
 endfunction()
 
+# sluice_unity(<library>)
+#
+# With SLUICE_UNITY the library's sources are compiled several at a time, as if they were one: what they include is read,
+# and what they instantiate compiled, once for all of them. So no two sources of a library give one name two meanings.
+function(sluice_unity library)
+  if(SLUICE_UNITY)
+    set_target_properties(${library} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+  endif()
+endfunction()
+
 set(sluice_standard_headers
     <algorithm> <array> <atomic> <charconv> <chrono> <cmath> <condition_variable> <cstdint> <cstring> <filesystem>
     <fstream> <functional> <limits> <map> <memory> <mutex> <optional> <random> <span> <string> <string_view> <thread>
@@ -50,6 +60,7 @@ function(sluice_module name)
   target_link_libraries(${name} ${scope} ${ARG_DEPS} ${ARG_LIBS})
   if(sources)
     sluice_precompile(${name} precompiled)
+    sluice_unity(${name})
   endif()
 
   if(SLUICE_TESTS AND tests)
