@@ -19,6 +19,16 @@ function(sluice_precompile target name)
   endif()
 endfunction()
 
+# sluice_unity(<target> <sources at a time>)
+#
+# With SLUICE_UNITY the target's sources are compiled several at a time, as if they were one: what they include is read,
+# and what they instantiate compiled, once for all of them. So no two sources of a target give one name two meanings.
+function(sluice_unity target count)
+  if(SLUICE_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${count})
+  endif()
+endfunction()
+
 set(sluice_standard_headers
     <algorithm> <array> <atomic> <charconv> <chrono> <cmath> <condition_variable> <cstdint> <cstring> <filesystem>
     <fstream> <functional> <limits> <map> <memory> <mutex> <optional> <random> <span> <string> <string_view> <thread>
@@ -50,6 +60,7 @@ function(sluice_module name)
   target_link_libraries(${name} ${scope} ${ARG_DEPS} ${ARG_LIBS})
   if(sources)
     sluice_precompile(${name} precompiled)
+    sluice_unity(${name} 8)
   endif()
 
   if(SLUICE_TESTS AND tests)
@@ -57,6 +68,7 @@ function(sluice_module name)
     target_link_libraries(${name}_tests PRIVATE ${name} GTest::gmock GTest::gtest_main)
     target_compile_definitions(${name}_tests PRIVATE SLUICE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     sluice_precompile(${name}_tests precompiled_tests)
+    sluice_unity(${name}_tests 4)
     add_test(NAME ${name} COMMAND ${name}_tests WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     set_tests_properties(${name} PROPERTIES TIMEOUT 600 SKIP_RETURN_CODE 77)
   endif()

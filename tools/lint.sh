@@ -5,8 +5,8 @@ cd "$(dirname "$0")/.."
 git ls-files 'src/*.h' 'src/*.cc' 'tests/*.cc' 'bench/*.cc' | xargs clang-format-19 --dry-run -Werror
 echo "format: clean"
 python3 tools/check_layers.py .
-# Without precompiled headers: a source that leaves out an include is an error here.
-cmake --preset release -B build/lint -DSLUICE_PRECOMPILED_HEADERS=OFF > /dev/null
+# Without precompiled headers, and each by itself: a source that leaves out an include is an error here.
+cmake --preset release -B build/lint -DSLUICE_PRECOMPILED_HEADERS=OFF -DSLUICE_UNITY=OFF > /dev/null
 # Tests, fuzz targets and generated tables are left out.
 # LINT_BASE=main make lint: only what changed since that commit.
 if [ -n "${LINT_BASE:-}" ]; then

@@ -5,8 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "base/strings.h"
 
@@ -63,6 +65,17 @@ bool file_exists(const std::string& path) {
 bool is_directory(const std::string& path) {
   struct stat status{};
   return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+std::vector<std::string> list_files(const std::string& directory) {
+  std::vector<std::string> names;
+  std::error_code failed;
+  for (std::filesystem::directory_iterator each(directory, failed), end; !failed && each != end;
+       each.increment(failed)) {
+    if (file_exists(each->path().string())) names.push_back(each->path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& path) {

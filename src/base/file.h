@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -16,6 +17,8 @@ namespace sluice {
 Result<std::string> read_file(const std::string& path, size_t bytes_max = size_t{1} << 30);
 bool file_exists(const std::string& path);  // a regular file (links followed)
 bool is_directory(const std::string& path);
+// Names of the regular files of a directory (links followed), sorted. Unreadable: empty.
+std::vector<std::string> list_files(const std::string& directory);
 
 // `result`, whose error then says in which file it is.
 template <class T>

@@ -19,6 +19,8 @@
 
 namespace sluice::checkpoint {
 
+constexpr std::string_view kGgufSuffix = ".gguf";
+
 enum class GgufType : uint32_t {
   kU8 = 0,
   kI8 = 1,

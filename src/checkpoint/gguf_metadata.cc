@@ -1,20 +1,13 @@
 // Typed access to the metadata of a GGUF file. The values were checked for form when the file was read (gguf.cc).
 
-#include <cstring>
 #include <limits>
 
 #include "base/strings.h"
 #include "checkpoint/gguf.h"
+#include "tensor/bytes.h"
 
 namespace sluice::checkpoint {
 namespace {
-
-template <class T>
-T load(const std::byte* in) {
-  T value;
-  std::memcpy(&value, in, sizeof value);
-  return value;
-}
 
 std::optional<int64_t> load_integer(GgufType type, const std::byte* in) {
   switch (type) {

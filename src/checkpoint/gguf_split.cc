@@ -8,7 +8,6 @@
 namespace sluice::checkpoint {
 namespace {
 
-constexpr std::string_view kSuffix = ".gguf";
 constexpr int kPartsMax = 1024;
 
 // Five digits, or -1.
@@ -42,7 +41,7 @@ Result<void> check_part(const GgufFile& part, const GgufSplitName& name, int ind
 
 std::optional<GgufSplitName> parse_split_name(std::string_view path) {
   constexpr size_t kTail = std::string_view("-00001-of-00005.gguf").size();
-  if (path.size() <= kTail || !path.ends_with(kSuffix)) return std::nullopt;
+  if (path.size() <= kTail || !path.ends_with(kGgufSuffix)) return std::nullopt;
   const std::string_view tail = path.substr(path.size() - kTail);
   const int number = parse_five(tail.substr(1, 5));
   const int count = parse_five(tail.substr(10, 5));

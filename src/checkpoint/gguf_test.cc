@@ -17,7 +17,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-Result<GgufFile> read(std::string_view file, const GgufLimits& limits = {}) {
+Result<GgufFile> gguf_of(std::string_view file, const GgufLimits& limits = {}) {
   return read_gguf(WeightFile::from_memory("x.gguf", test_files::as_bytes(file)), limits);
 }
 
@@ -58,7 +58,7 @@ GgufWriter sample() {
 
 TEST(Gguf, ReadsTensorsInPlaceWithRowMajorShapes) {
   const std::string file = sample().bytes();
-  const auto gguf = read(file);
+  const auto gguf = gguf_of(file);
   ASSERT_TRUE(gguf.ok()) << gguf.error().message;
   EXPECT_EQ(gguf->version, 3u);
   EXPECT_EQ(gguf->alignment, 32u);
@@ -85,7 +85,7 @@ TEST(Gguf, NamesATypeItCannotComputeWith) {
   GgufWriter writer;
   writer.tensor({"k", 19, {256}, std::string(50, 'k')});
   writer.tensor({"new", 99, {3, 5}, std::string(10, 'n')});
-  const auto gguf = read(writer.bytes());
+  const auto gguf = gguf_of(writer.bytes());
   ASSERT_TRUE(gguf.ok()) << gguf.error().message;
   for (const auto& [name, expected] : {std::pair{"k", "IQ1_S"}, std::pair{"new", "99"}}) {
     const auto tensor = gguf->weights.tensor(name);
@@ -98,7 +98,7 @@ TEST(Gguf, NamesATypeItCannotComputeWith) {
 
 TEST(GgufMetadata, GivesTypedValuesFallbacksAndErrors) {
   const std::string file = sample().bytes();
-  const auto gguf = read(file);
+  const auto gguf = gguf_of(file);
   ASSERT_TRUE(gguf.ok());
   const GgufMetadata& metadata = gguf->metadata;
   EXPECT_EQ(*metadata.string("general.architecture"), "llama");
@@ -142,14 +142,14 @@ TEST(GgufMetadata, GivesTypedValuesFallbacksAndErrors) {
 
 TEST(GgufMetadata, PrintsAsJson) {
   const std::string file = sample().bytes();
-  const Json json = read(file)->metadata.to_json(2);
+  const Json json = gguf_of(file)->metadata.to_json(2);
   EXPECT_EQ(json["general.architecture"], "llama");
   EXPECT_EQ(json["large"], std::numeric_limits<uint64_t>::max());
   EXPECT_EQ(json["flags"], Json::parse("[true,false]"));
   EXPECT_EQ(json["floats"], Json::parse("[1.5,-2.0]"));
   EXPECT_EQ(json["words"], Json::parse(R"({"type":"string","count":3})"));
   EXPECT_EQ(json["nested"]["type"], "array");
-  EXPECT_EQ(read(file)->metadata.to_json()["words"][2],
+  EXPECT_EQ(gguf_of(file)->metadata.to_json()["words"][2],
             "thr\xEF\xBF\xBD"
             "ee");
 }
@@ -172,7 +172,7 @@ TEST(Gguf, ReadsVersion2AndOtherAlignments) {
     aligned.tensor({"a", 24, {3}, "abc"});
     aligned.tensor({"b", 24, {2}, "de"});
     const std::string file = aligned.bytes();
-    const auto gguf = read(file);
+    const auto gguf = gguf_of(file);
     ASSERT_TRUE(gguf.ok()) << gguf.error().message;
     EXPECT_EQ(gguf->version, 2u);
     EXPECT_EQ(gguf->alignment, alignment);
@@ -180,23 +180,23 @@ TEST(Gguf, ReadsVersion2AndOtherAlignments) {
   }
 }
 
-std::string error_of(std::string_view file) {
-  const auto gguf = read(file);
+std::string gguf_error(std::string_view file) {
+  const auto gguf = gguf_of(file);
   return gguf.ok() ? "no error" : gguf.error().message;
 }
 
 TEST(Gguf, SaysWhatIsWrongWithTheHead) {
-  EXPECT_THAT(error_of(""), HasSubstr("cut short"));
-  EXPECT_THAT(error_of("PK\3\4aaaaaaaaaaaaaaaaaaaaa"), HasSubstr("does not begin with"));
-  EXPECT_THAT(error_of("tjgg\3\0\0\0"), HasSubstr("before GGUF"));
-  EXPECT_THAT(error_of(std::string("GGUF\1\0\0\0", 8) + std::string(16, '\0')), HasSubstr("version 1"));
-  EXPECT_THAT(error_of(std::string("GGUF\4\0\0\0", 8) + std::string(16, '\0')), HasSubstr("version 4"));
-  EXPECT_THAT(error_of(std::string("GGUF\0\0\0\3", 8) + std::string(16, '\0')), HasSubstr("big-endian"));
-  EXPECT_EQ(error_of(std::string("GGUF\3\0\0\0", 8) + std::string(16, '\0')), "no error");
+  EXPECT_THAT(gguf_error(""), HasSubstr("cut short"));
+  EXPECT_THAT(gguf_error("PK\3\4aaaaaaaaaaaaaaaaaaaaa"), HasSubstr("does not begin with"));
+  EXPECT_THAT(gguf_error("tjgg\3\0\0\0"), HasSubstr("before GGUF"));
+  EXPECT_THAT(gguf_error(std::string("GGUF\1\0\0\0", 8) + std::string(16, '\0')), HasSubstr("version 1"));
+  EXPECT_THAT(gguf_error(std::string("GGUF\4\0\0\0", 8) + std::string(16, '\0')), HasSubstr("version 4"));
+  EXPECT_THAT(gguf_error(std::string("GGUF\0\0\0\3", 8) + std::string(16, '\0')), HasSubstr("big-endian"));
+  EXPECT_EQ(gguf_error(std::string("GGUF\3\0\0\0", 8) + std::string(16, '\0')), "no error");
   const std::string huge(8, '\xff');
-  EXPECT_THAT(error_of(std::string("GGUF\3\0\0\0", 8) + huge + std::string(8, '\0')), HasSubstr("tensors"));
-  EXPECT_THAT(error_of(std::string("GGUF\3\0\0\0", 8) + std::string(8, '\0') + huge), HasSubstr("metadata keys"));
-  EXPECT_THAT(error_of(std::string("GGUF\3\0\0\0", 8) + std::string(8, '\0') + number<uint64_t>(60'000)),
+  EXPECT_THAT(gguf_error(std::string("GGUF\3\0\0\0", 8) + huge + std::string(8, '\0')), HasSubstr("tensors"));
+  EXPECT_THAT(gguf_error(std::string("GGUF\3\0\0\0", 8) + std::string(8, '\0') + huge), HasSubstr("metadata keys"));
+  EXPECT_THAT(gguf_error(std::string("GGUF\3\0\0\0", 8) + std::string(8, '\0') + number<uint64_t>(60'000)),
               HasSubstr("more than fit"));
 }
 
@@ -225,26 +225,26 @@ TEST(Gguf, RefusesHostileMetadata) {
   for (const Case& each : cases) {
     GgufWriter writer;
     writer.raw("key", each.type, each.bytes);
-    EXPECT_THAT(error_of(writer.bytes()), HasSubstr(each.expected)) << each.title;
+    EXPECT_THAT(gguf_error(writer.bytes()), HasSubstr(each.expected)) << each.title;
   }
   GgufWriter twice;
   twice.u32("key", 1);
   twice.u32("key", 1);
-  EXPECT_THAT(error_of(twice.bytes()), HasSubstr("'key' is there twice"));
+  EXPECT_THAT(gguf_error(twice.bytes()), HasSubstr("'key' is there twice"));
   GgufWriter empty;
   empty.u32("", 1);
-  EXPECT_THAT(error_of(empty.bytes()), HasSubstr("empty"));
+  EXPECT_THAT(gguf_error(empty.bytes()), HasSubstr("empty"));
   GgufWriter long_key;
   long_key.u32(std::string(65'536, 'k'), 1);
-  EXPECT_THAT(error_of(long_key.bytes()), HasSubstr("limit"));
+  EXPECT_THAT(gguf_error(long_key.bytes()), HasSubstr("limit"));
   for (const uint32_t alignment : {0u, 3u, 48u, 1u << 21, 0xFFFFFFFFu}) {
     GgufWriter writer;
     writer.u32("general.alignment", alignment);
-    EXPECT_THAT(error_of(writer.bytes()), HasSubstr("power of two")) << alignment;
+    EXPECT_THAT(gguf_error(writer.bytes()), HasSubstr("power of two")) << alignment;
   }
   GgufWriter wrong_type;
   wrong_type.u64("general.alignment", 32);
-  EXPECT_THAT(error_of(wrong_type.bytes()), HasSubstr("must be a u32"));
+  EXPECT_THAT(gguf_error(wrong_type.bytes()), HasSubstr("must be a u32"));
 }
 
 TEST(Gguf, RefusesHostileTensors) {
@@ -274,7 +274,7 @@ TEST(Gguf, RefusesHostileTensors) {
     GgufWriter writer;
     writer.tensor({"first", 24, {64}, std::string(64, 'x')});
     writer.tensor_at(each.tensor, each.offset);
-    EXPECT_THAT(error_of(writer.bytes()), HasSubstr(each.expected)) << each.title;
+    EXPECT_THAT(gguf_error(writer.bytes()), HasSubstr(each.expected)) << each.title;
   }
 }
 
@@ -282,7 +282,7 @@ TEST(Gguf, RefusesAFileCutAnywhere) {
   const std::string whole = sample().bytes();
   for (size_t length = 0; length < whole.size(); ++length) {
     const std::string cut(whole.data(), length);
-    EXPECT_FALSE(read(cut).ok()) << length;
+    EXPECT_FALSE(gguf_of(cut).ok()) << length;
   }
 }
 
@@ -292,7 +292,7 @@ TEST(Gguf, SurvivesEveryByteBeingChanged) {
     for (const char value : {'\0', '\1', '\x7f', '\xff'}) {
       std::string changed = whole;
       changed[i] = value;
-      if (const auto gguf = read(changed); gguf.ok()) {
+      if (const auto gguf = gguf_of(changed); gguf.ok()) {
         for (const WeightEntry& entry : gguf->weights.entries()) (void)gguf->weights.tensor(entry.name);
         (void)gguf->metadata.to_json();
       }
@@ -302,11 +302,11 @@ TEST(Gguf, SurvivesEveryByteBeingChanged) {
 
 TEST(Gguf, KeepsItsLimits) {
   const std::string file = sample().bytes();
-  EXPECT_TRUE(read(file, {.keys_max = 15, .tensors_max = 4, .array_depth_max = 2}).ok());
-  EXPECT_FALSE(read(file, {.keys_max = 14}).ok());
-  EXPECT_FALSE(read(file, {.tensors_max = 3}).ok());
-  EXPECT_FALSE(read(file, {.array_depth_max = 1}).ok());
-  EXPECT_FALSE(read(file, {.name_bytes_max = 5}).ok());
+  EXPECT_TRUE(gguf_of(file, {.keys_max = 15, .tensors_max = 4, .array_depth_max = 2}).ok());
+  EXPECT_FALSE(gguf_of(file, {.keys_max = 14}).ok());
+  EXPECT_FALSE(gguf_of(file, {.tensors_max = 3}).ok());
+  EXPECT_FALSE(gguf_of(file, {.array_depth_max = 1}).ok());
+  EXPECT_FALSE(gguf_of(file, {.name_bytes_max = 5}).ok());
 }
 
 TEST(GgufTypes, HaveTheSizesOfTheTypesWeComputeWith) {

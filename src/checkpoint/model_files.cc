@@ -19,17 +19,6 @@ namespace fs = std::filesystem;
 constexpr size_t kConfigBytesMax = size_t{64} << 20;
 constexpr size_t kTemplateBytesMax = size_t{4} << 20;
 
-// Names of the regular files of a directory, sorted; links are followed. Unreadable: empty.
-std::vector<std::string> list_files(const std::string& directory) {
-  std::vector<std::string> names;
-  std::error_code failed;
-  for (fs::directory_iterator each(directory, failed), end; !failed && each != end; each.increment(failed)) {
-    if (file_exists(each->path().string())) names.push_back(each->path().filename().string());
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 std::string in(const std::string& directory, std::string_view name) { return cat(directory, "/", name); }
 
 // The last name of the path; for …/models--org--model/snapshots/<revision> of the Hugging Face cache, "org/model".
@@ -152,8 +141,7 @@ Result<ModelFiles> open_gguf_model(const std::string& path) {
   model.directory = file.has_parent_path() ? file.parent_path().string() : ".";
   const auto split_name = parse_split_name(path);
   model.name = split_name ? fs::path(split_name->stem).filename().string() : file.filename().string();
-  constexpr std::string_view kSuffix = ".gguf";
-  if (model.name.ends_with(kSuffix)) model.name.resize(model.name.size() - kSuffix.size());
+  if (model.name.ends_with(kGgufSuffix)) model.name.resize(model.name.size() - kGgufSuffix.size());
   SLUICE_TRY(auto gguf, open_gguf(path));
   model.metadata = std::move(gguf.metadata);
   model.weights = std::move(gguf.weights);

@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "base/strings.h"
+#include "tensor/bytes.h"
 
 namespace sluice::checkpoint {
 namespace {
@@ -18,8 +19,8 @@ namespace {
 constexpr uint64_t kMagic = 0x314B434150434C53;  // "SLCPACK1"
 constexpr uint32_t kVersion = 1;
 constexpr uint64_t kAlign = 64;
-constexpr uint64_t kIndexBytesMax = uint64_t{64} << 20;
-constexpr uint32_t kNameBytesMax = 4096;
+constexpr uint64_t kPackIndexBytesMax = uint64_t{64} << 20;
+constexpr uint32_t kBlobNameBytesMax = 4096;
 constexpr uint32_t kBlobsMax = 1 << 20;
 constexpr uint32_t kKeyBytesMax = 1 << 20;
 constexpr size_t kChunk = size_t{8} << 20;  // bytes of one write
@@ -66,16 +67,12 @@ class IndexReader {
   std::span<const std::byte> bytes_;
 };
 
-template <class Number>
-void append(std::string& out, Number value) {
-  out.append(reinterpret_cast<const char*>(&value), sizeof value);
-}
 void append_text(std::string& out, std::string_view text) {
-  append(out, static_cast<uint32_t>(text.size()));
+  append_value(out, static_cast<uint32_t>(text.size()));
   out += text;
 }
 
-Error io_error(const std::string& path, std::string_view what) {
+Error write_error(const std::string& path, std::string_view what) {
   const ErrorCode code = errno == ENOSPC || errno == EDQUOT ? ErrorCode::kResourceExhausted : ErrorCode::kIo;
   return {code, cat("cannot ", what, " ", path, ": ", std::strerror(errno)), {}, {}};
 }
@@ -97,24 +94,24 @@ class TemporaryFile {
   TemporaryFile& operator=(const TemporaryFile&) = delete;
 
   Result<void> reserve(uint64_t bytes) {
-    if (descriptor_ < 0) return io_error(name_, "create");
+    if (descriptor_ < 0) return write_error(name_, "create");
     const int refused = ::posix_fallocate(descriptor_, 0, static_cast<off_t>(bytes));
     if (refused != ENOSPC) return {};  // some file systems cannot reserve
     errno = refused;
-    return io_error(name_, "reserve room for");
+    return write_error(name_, "reserve room for");
   }
   Result<void> write(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
       const ssize_t count = ::write(descriptor_, bytes.data(), std::min(bytes.size(), kChunk));
       if (count < 0 && errno == EINTR) continue;
-      if (count <= 0) return io_error(name_, "write");
+      if (count <= 0) return write_error(name_, "write");
       bytes = bytes.subspan(static_cast<size_t>(count));
     }
     return {};
   }
   Result<void> commit() {
-    if (::fsync(descriptor_) != 0) return io_error(name_, "write");
-    if (::rename(name_.c_str(), path_.c_str()) != 0) return io_error(name_, "rename");
+    if (::fsync(descriptor_) != 0) return write_error(name_, "write");
+    if (::rename(name_.c_str(), path_.c_str()) != 0) return write_error(name_, "rename");
     named_ = true;
     return {};
   }
@@ -156,7 +153,7 @@ Result<PackFile> PackFile::parse(WeightFile file, std::string_view key) {
   std::memcpy(&header, bytes.data(), sizeof header);
   if (header.magic != kMagic || header.version != kVersion) return damaged(file.path, "is of another version");
   if (header.file_bytes != bytes.size()) return damaged(file.path, "has lost its end");
-  if (header.index_bytes > kIndexBytesMax || header.index_bytes > bytes.size() - sizeof header)
+  if (header.index_bytes > kPackIndexBytesMax || header.index_bytes > bytes.size() - sizeof header)
     return damaged(file.path, "has an impossible index");
   const auto index = bytes.subspan(sizeof header, header.index_bytes);
   if (checksum64(index) != header.index_checksum) return damaged(file.path, "has a damaged index");
@@ -167,7 +164,7 @@ Result<PackFile> PackFile::parse(WeightFile file, std::string_view key) {
   PackFile pack;
   for (uint32_t i = 0; reader.ok && i < std::min(count, kBlobsMax); ++i) {
     Entry entry;
-    entry.name = reader.text(kNameBytesMax);
+    entry.name = reader.text(kBlobNameBytesMax);
     const auto offset = reader.number<uint64_t>(), length = reader.number<uint64_t>();
     entry.checksum = reader.number<uint64_t>();
     if (offset % kAlign != 0 || offset > bytes.size() || length > bytes.size() - offset) reader.ok = false;
@@ -209,14 +206,14 @@ Result<void> write_pack_file(const std::string& path, std::string_view key, std:
   for (const PackBlob& blob : blobs) index_bytes += 4 + blob.name.size() + 3 * 8;
   std::string index;
   append_text(index, key);
-  append(index, static_cast<uint32_t>(blobs.size()));
+  append_value(index, static_cast<uint32_t>(blobs.size()));
   uint64_t offset = round_up(sizeof(Header) + index_bytes);
   const uint64_t first = offset;
   for (size_t i = 0; i < blobs.size(); ++i) {
     append_text(index, blobs[i].name);
-    append(index, offset);
-    append(index, static_cast<uint64_t>(blobs[i].bytes.size()));
-    append(index, checksums[i]);
+    append_value(index, offset);
+    append_value(index, static_cast<uint64_t>(blobs[i].bytes.size()));
+    append_value(index, checksums[i]);
     offset = round_up(offset + blobs[i].bytes.size());
   }
   SLUICE_CHECK(index.size() == index_bytes && key.size() <= kKeyBytesMax && blobs.size() <= kBlobsMax);

@@ -1,6 +1,5 @@
 // Several safetensors files that are one model.
 
-#include <algorithm>
 #include <filesystem>
 
 #include "base/json.h"
@@ -10,7 +9,7 @@
 namespace sluice::checkpoint {
 namespace {
 
-constexpr std::string_view kSuffix = ".safetensors";
+constexpr std::string_view kSafetensorsSuffix = ".safetensors";
 constexpr size_t kIndexBytesMax = size_t{256} << 20;
 constexpr size_t kShardsMax = 10'000;
 
@@ -26,15 +25,10 @@ std::string parent(const std::string& path) {
 }
 
 // Names of the *.safetensors files of a directory, sorted.
-std::vector<std::string> list_files(const std::string& directory) {
-  std::vector<std::string> names;
-  std::error_code failed;
-  for (std::filesystem::directory_iterator each(directory, failed), end; !failed && each != end;
-       each.increment(failed)) {
-    const std::string name = each->path().filename().string();
-    if (name.ends_with(kSuffix) && name != kSuffix && file_exists(each->path().string())) names.push_back(name);
-  }
-  std::sort(names.begin(), names.end());
+std::vector<std::string> list_shards(const std::string& directory) {
+  std::vector<std::string> names = list_files(directory);
+  std::erase_if(
+      names, [](const std::string& name) { return !name.ends_with(kSafetensorsSuffix) || name == kSafetensorsSuffix; });
   return names;
 }
 
@@ -113,7 +107,7 @@ Result<WeightMap> open_safetensors_directory(const std::string& directory) {
   if (const std::string index = directory + "/model.safetensors.index.json"; file_exists(index)) {
     return open_safetensors_index(index);
   }
-  const std::vector<std::string> parts = model_parts(list_files(directory));
+  const std::vector<std::string> parts = model_parts(list_shards(directory));
   if (parts.empty()) {
     return not_found(cat("there are no weights in ", directory,
                          ": looked for model.safetensors, "

@@ -16,7 +16,7 @@ using test_files::write_safetensors;
 using test_files::write_text;
 using ::testing::HasSubstr;
 
-Result<WeightMap> read(std::string_view file, const SafetensorsLimits& limits = {}) {
+Result<WeightMap> weights_of(std::string_view file, const SafetensorsLimits& limits = {}) {
   return read_safetensors(WeightFile::from_memory("x.safetensors", test_files::as_bytes(file)), limits);
 }
 
@@ -32,7 +32,7 @@ TEST(Safetensors, GivesViewsOfEveryUsableType) {
                                               {"e", "I32", {0, 7}, ""},
                                               {"f", "U8", {3}, "fff"},
                                               {"g", "I8", {1}, "g"}});
-  const auto weights = read(file);
+  const auto weights = weights_of(file);
   ASSERT_TRUE(weights.ok()) << weights.error().message;
   EXPECT_EQ(weights->entries().size(), 7u);
   EXPECT_EQ(weights->tensor_bytes(), 24u + 8 + 4 + 8 + 3 + 1);
@@ -52,10 +52,10 @@ TEST(Safetensors, GivesViewsOfEveryUsableType) {
 }
 
 TEST(Safetensors, ListsUnsupportedTypesAndNamesThemWhenUsed) {
-  const auto weights = read(safetensors_bytes({{"q", "F8_E4M3", {2, 2}, "1234"},
-                                               {"z", "F4", {4}, "12"},
-                                               {"u", "MADE_UP", {9}, "123456789"},
-                                               {"deep", "U8", {1, 1, 1, 1, 1, 2}, "12"}}));
+  const auto weights = weights_of(safetensors_bytes({{"q", "F8_E4M3", {2, 2}, "1234"},
+                                                     {"z", "F4", {4}, "12"},
+                                                     {"u", "MADE_UP", {9}, "123456789"},
+                                                     {"deep", "U8", {1, 1, 1, 1, 1, 2}, "12"}}));
   ASSERT_TRUE(weights.ok()) << weights.error().message;
   ASSERT_EQ(weights->entries().size(), 4u);
   for (const auto& [name, expected] :
@@ -70,7 +70,7 @@ TEST(Safetensors, ListsUnsupportedTypesAndNamesThemWhenUsed) {
 }
 
 TEST(Safetensors, AMissingTensorNamesTheNearestOne) {
-  const auto weights = read(safetensors_bytes({small("model.norm.weight")}));
+  const auto weights = weights_of(safetensors_bytes({small("model.norm.weight")}));
   ASSERT_TRUE(weights.ok());
   const auto tensor = weights->tensor("model.norm.weights");
   ASSERT_FALSE(tensor.ok());
@@ -80,13 +80,14 @@ TEST(Safetensors, AMissingTensorNamesTheNearestOne) {
 }
 
 TEST(Safetensors, AcceptsAnEmptyFileOfTensorsAndPaddedHeaders) {
-  EXPECT_TRUE(read(safetensors_file("{}", "")).ok());
-  EXPECT_TRUE(read(safetensors_file(R"({"__metadata__":null})", "")).ok());
-  EXPECT_TRUE(read(safetensors_file(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}      )", "xy")).ok());
+  EXPECT_TRUE(weights_of(safetensors_file("{}", "")).ok());
+  EXPECT_TRUE(weights_of(safetensors_file(R"({"__metadata__":null})", "")).ok());
+  EXPECT_TRUE(
+      weights_of(safetensors_file(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}      )", "xy")).ok());
   // Fields and metadata that later versions may add.
   const std::string_view more =
       R"({"__metadata__":{"k":{"v":[1]},"n":3},"a":{"note":{"x":[[]]},"dtype":"U8","shape":[2],"data_offsets":[0,2]}})";
-  const auto weights = read(safetensors_file(more, "xy"));
+  const auto weights = weights_of(safetensors_file(more, "xy"));
   ASSERT_TRUE(weights.ok()) << weights.error().message;
   EXPECT_EQ(weights->entries().size(), 1u);
 }
@@ -174,7 +175,7 @@ std::vector<Hostile> hostile_headers() {
 
 TEST(Safetensors, RefusesHostileHeaders) {
   for (const Hostile& hostile : hostile_headers()) {
-    const auto weights = read(safetensors_file(hostile.header, hostile.data));
+    const auto weights = weights_of(safetensors_file(hostile.header, hostile.data));
     ASSERT_FALSE(weights.ok()) << hostile.title;
     EXPECT_EQ(weights.error().code, ErrorCode::kCorruptData) << hostile.title;
     EXPECT_THAT(weights.error().message, HasSubstr(hostile.expected)) << hostile.title;
@@ -186,25 +187,25 @@ TEST(Safetensors, RefusesAFileCutAnywhere) {
   const std::string whole = safetensors_bytes({small("a"), small("b")});
   for (size_t length = 0; length < whole.size(); ++length) {
     const std::string cut(whole.data(), length);  // its own memory, so that a read past the end is seen
-    EXPECT_FALSE(read(cut).ok()) << length;
+    EXPECT_FALSE(weights_of(cut).ok()) << length;
   }
-  EXPECT_FALSE(read(whole + "x").ok());
+  EXPECT_FALSE(weights_of(whole + "x").ok());
 }
 
 TEST(Safetensors, KeepsItsLimits) {
   std::string huge(8, '\xff');
-  const auto endless = read(huge + "{}");
+  const auto endless = weights_of(huge + "{}");
   ASSERT_FALSE(endless.ok());
   EXPECT_THAT(endless.error().message, HasSubstr("limit"));
   const std::string file = safetensors_bytes({small("a"), small("b")});
-  EXPECT_TRUE(read(file, {.tensors_max = 2}).ok());
-  const auto too_many = read(file, {.tensors_max = 1});
+  EXPECT_TRUE(weights_of(file, {.tensors_max = 2}).ok());
+  const auto too_many = weights_of(file, {.tensors_max = 1});
   ASSERT_FALSE(too_many.ok());
   EXPECT_THAT(too_many.error().message, HasSubstr("more than 1"));
   uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, file.data(), 8);
-  EXPECT_TRUE(read(file, {.header_bytes_max = header_bytes}).ok());
-  EXPECT_FALSE(read(file, {.header_bytes_max = header_bytes - 1}).ok());
+  EXPECT_TRUE(weights_of(file, {.header_bytes_max = header_bytes}).ok());
+  EXPECT_FALSE(weights_of(file, {.header_bytes_max = header_bytes - 1}).ok());
 }
 
 // ---- several files

@@ -18,9 +18,9 @@ namespace {
 constexpr int kDecodeSteps = 16;  // measured one after another
 
 // What a step costs at least.
-class Floor {
+class PassFloor {
  public:
-  Floor(const model::Decoder& decoder, const std::vector<kernels::MachineLimit>& limits)
+  PassFloor(const model::Decoder& decoder, const std::vector<kernels::MachineLimit>& limits)
       : bandwidth_(kernels::best_limit(limits, "read")), cache_(decoder.cache_layout()) {
     const model::DecoderSpec& spec = decoder.spec();
     const model::DecoderWeights& weights = decoder.weights();
@@ -71,7 +71,7 @@ class Report {
  public:
   Report(Json head, bool json) : json_(std::move(head)), as_json_(json) { json_["results"] = Json::array(); }
 
-  void add(const std::string& test, int batch, int rows, int depth, double seconds, const Floor& floor) {
+  void add(const std::string& test, int batch, int rows, int depth, double seconds, const PassFloor& floor) {
     const double read_s = floor.read_s(batch, depth), compute_s = floor.compute_s(batch, rows, depth);
     const double floor_s = std::max(read_s, compute_s);
     const int tokens = batch * rows;
@@ -122,7 +122,7 @@ Result<Shapes> shapes_to_measure(const Settings& settings, int context_max) {
   return shapes;
 }
 
-Result<void> measure(model::SyntheticSteps& bench, const Shapes& shapes, int repeat, const Floor& floor,
+Result<void> measure(model::SyntheticSteps& bench, const Shapes& shapes, int repeat, const PassFloor& floor,
                      Report& report) {
   for (const int tokens : shapes.prompts) {
     std::vector<double> times;
@@ -174,7 +174,7 @@ Result<int> bench_model(const CommandLine& line) {
                  {}};
   }
   SLUICE_RETURN_IF_ERROR(decoder->reserve(blocks, rows_max, shapes.most()));
-  const Floor floor(*decoder, limits);
+  const PassFloor floor(*decoder, limits);
 
   Json head = report_head("model");
   head.update(Json{{"model", files->name},

@@ -27,14 +27,14 @@ namespace {
 namespace fs = std::filesystem;
 using model::FileKind;
 
-std::atomic<bool> interrupted{false};
+std::atomic<bool> conversion_interrupted{false};
 
 // Ctrl-C and its kin ask the conversion to end, so that it can take its unfinished files away.
 class InterruptWatch {
  public:
   InterruptWatch() {
     struct sigaction action{};
-    action.sa_handler = [](int) { interrupted = true; };
+    action.sa_handler = [](int) { conversion_interrupted = true; };
     for (size_t i = 0; i < std::size(kSignals); ++i) ::sigaction(kSignals[i], &action, &before_[i]);
   }
   ~InterruptWatch() {
@@ -275,7 +275,7 @@ Result<int> run_convert(const CommandLine& line) {
     Progress progress(total);
     const auto step = [&](size_t bytes) -> Result<void> {
       progress.add(bytes);
-      if (interrupted) return Error{ErrorCode::kCancelled, "interrupted; nothing was written", {}, {}};
+      if (conversion_interrupted) return Error{ErrorCode::kCancelled, "interrupted; nothing was written", {}, {}};
       return {};
     };
     const Conversion job{

@@ -12,14 +12,6 @@ namespace {
 constexpr int kOriginal = 21;  // no multiple of a block
 constexpr int kMark = 1000;    // above every token id
 
-EngineRequest greedy(std::vector<TokenId> prompt, int max_tokens) {
-  EngineRequest request{.prompt = std::move(prompt)};
-  request.sampling.temperature = 0;
-  request.sampling.max_tokens = max_tokens;
-  request.sampling.ignore_eos = true;
-  return request;
-}
-
 // Two sets of frequencies; tokens after the first pass use the set of their own position.
 RopeRule long_rule() {
   return {.mark = [](int length) { return length > kOriginal ? kMark : 0; },

@@ -18,14 +18,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-EngineRequest greedy(std::vector<TokenId> prompt, int max_tokens) {
-  EngineRequest request{.prompt = std::move(prompt)};
-  request.sampling.temperature = 0;
-  request.sampling.max_tokens = max_tokens;
-  request.sampling.ignore_eos = true;
-  return request;
-}
-
 // Greedy decoding straight from the model, with no engine.
 std::vector<TokenId> greedy_answer(const HashModel& model, std::vector<TokenId> history, int tokens) {
   std::vector<TokenId> answer;

@@ -19,7 +19,7 @@ EngineRequest asking(int prompt, int max_tokens, api::SamplingParams sampling = 
   if (!request.sampling.seed) request.sampling.seed = 11;
   return request;
 }
-EngineRequest greedy(int prompt, int max_tokens) {
+EngineRequest asking_greedily(int prompt, int max_tokens) {
   return asking(prompt, max_tokens, {.temperature = 0, .ignore_eos = true});
 }
 
@@ -98,7 +98,7 @@ Compared compare(const std::vector<EngineRequest>& requests, double right_share,
 }
 
 TEST(Speculation, RightDraftsSaveSteps) {
-  const Compared run = compare({greedy(10, 55)}, 1);
+  const Compared run = compare({asking_greedily(10, 55)}, 1);
   EXPECT_EQ(run.plain_steps, 55);
   // The prompt, one step to measure, then nine tokens at a time.
   EXPECT_LE(run.steps, 2 + 6 + 1);
@@ -106,7 +106,7 @@ TEST(Speculation, RightDraftsSaveSteps) {
 }
 
 TEST(Speculation, WrongDraftsCostNoStep) {
-  const Compared run = compare({greedy(10, 55)}, 0);
+  const Compared run = compare({asking_greedily(10, 55)}, 0);
   EXPECT_EQ(run.steps, run.plain_steps);
   EXPECT_GT(run.drafted, 0);
 }
@@ -114,7 +114,7 @@ TEST(Speculation, WrongDraftsCostNoStep) {
 // Step for step the same blocks are in use as without.
 TEST(Speculation, WrongDraftsHoldNoBlocks) {
   for (const int window : {0, 6}) {
-    const EngineRequest request = greedy(10, 55);
+    const EngineRequest request = asking_greedily(10, 55);
     const TestShape shape = {.window = {window, true}};
     TestCore known({}, shape);
     const auto wanted = known.add(request);
@@ -134,7 +134,7 @@ TEST(Speculation, WrongDraftsHoldNoBlocks) {
 
 TEST(Speculation, EverySettingGivesTheSameAnswer) {
   const std::vector<std::pair<const char*, api::SamplingParams>> all = {
-      {"greedy", {.temperature = 0}},
+      {"asking_greedily", {.temperature = 0}},
       {"sampled", {.temperature = 1.0}},
       {"hot", {.temperature = 2.0, .top_k = 12}},
       {"cut", {.temperature = 0.9, .top_p = 0.8, .min_p = 0.05}},
@@ -169,26 +169,27 @@ TEST(Speculation, EverySettingGivesTheSameAnswer) {
 }
 
 TEST(Speculation, InEveryKindOfCache) {
-  constexpr int kOriginal = 21;
-  const RopeRule restarting = {.mark = [](int length) { return length > kOriginal ? 1000 : 0; },
+  constexpr int kUnscaled = 21;
+  const RopeRule restarting = {.mark = [](int length) { return length > kUnscaled ? 1000 : 0; },
                                .regime =
                                    [](int pass) {
-                                     return pass > kOriginal ? model::CacheRegime{.id = -1}
-                                                             : model::CacheRegime{.shared_tokens = kOriginal,
-                                                                                  .tokens_max = kOriginal};
+                                     return pass > kUnscaled ? model::CacheRegime{.id = -1}
+                                                             : model::CacheRegime{.shared_tokens = kUnscaled,
+                                                                                  .tokens_max = kUnscaled};
                                    }};
-  const RopeRule dynamic = {.mark = [](int length) { return length > kOriginal ? length * 1000 : 0; },
+  const RopeRule dynamic = {.mark = [](int length) { return length > kUnscaled ? length * 1000 : 0; },
                             .regime =
                                 [](int pass) {
-                                  return pass > kOriginal ? model::CacheRegime{.id = pass, .shared_tokens = pass}
-                                                          : model::CacheRegime{.shared_tokens = kOriginal};
+                                  return pass > kUnscaled ? model::CacheRegime{.id = pass, .shared_tokens = pass}
+                                                          : model::CacheRegime{.shared_tokens = kUnscaled};
                                 }};
   for (const int window : {0, 1, 7, 20}) {
     for (const RopeRule& rope : {RopeRule{}, restarting, dynamic}) {
       for (const bool tight : {false, true}) {
         SCOPED_TRACE(cat("window ", window, tight ? ", tight" : ""));
-        const std::vector<EngineRequest> requests = {greedy(12, 30), greedy(20, 20), greedy(21, 20),
-                                                     greedy(25, 20), asking(12, 25), asking(5, 30)};
+        const std::vector<EngineRequest> requests = {asking_greedily(12, 30), asking_greedily(20, 20),
+                                                     asking_greedily(21, 20), asking_greedily(25, 20),
+                                                     asking(12, 25),          asking(5, 30)};
         TestShape shape = {.context_max = 60, .window = {window, true}};
         EngineOptions options = {.blocks = tight ? 24 : 128, .step_rows_max = 16, .sequences_max = 4};
         const Compared run = compare(requests, 0.8, shape, rope, options);
@@ -201,7 +202,7 @@ TEST(Speculation, InEveryKindOfCache) {
 // Only what was accepted may be found by others: the next turn reuses exactly what it could without speculation.
 TEST(Speculation, TheIndexKnowsAcceptedTokensOnly) {
   for (const double right : {0.0, 0.6, 1.0}) {
-    const EngineRequest first = greedy(10, 30);
+    const EngineRequest first = asking_greedily(10, 30);
     TestCore plain;
     const auto wanted = plain.add(first);
     plain.run();
@@ -211,7 +212,7 @@ TEST(Speculation, TheIndexKnowsAcceptedTokensOnly) {
     const auto got = t.add(first);
     t.run();
     expect_same_answer(*got, *wanted);
-    EngineRequest next = greedy(10, 2);
+    EngineRequest next = asking_greedily(10, 2);
     next.prompt.insert(next.prompt.end(), wanted->ids[0].begin(), wanted->ids[0].end());
     next.prompt.push_back(20);
     const auto continued = t.add(next);
@@ -222,7 +223,7 @@ TEST(Speculation, TheIndexKnowsAcceptedTokensOnly) {
 
 // The drafted row is computed whether it is right or not; what is wrong with it must not matter.
 TEST(Speculation, DamageBehindAWrongDraftIsNoDamage) {
-  const EngineRequest request = greedy(6, 30);
+  const EngineRequest request = asking_greedily(6, 30);
   TestCore plain;
   const auto wanted = plain.add(request);
   plain.run();
@@ -245,7 +246,7 @@ TEST(Speculation, DamageBehindAWrongDraftIsNoDamage) {
 }
 
 TEST(Speculation, CountsWhatItDoes) {
-  const EngineRequest request = greedy(10, 20);
+  const EngineRequest request = asking_greedily(10, 20);
   TestCore plain;
   const auto wanted = plain.add(request);
   plain.run();
@@ -273,7 +274,7 @@ struct Timed {
       : step_us(std::move(cost)) {
     std::vector<EngineRequest> requests;
     for (int i = 0; i < streams; ++i) {
-      requests.push_back(greedy(6, 200));
+      requests.push_back(asking_greedily(6, 200));
       requests.back().prompt[0] = 3 + i;
     }
     EngineOptions options = {.blocks = 1024, .sequences_max = streams};

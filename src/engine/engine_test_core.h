@@ -23,6 +23,14 @@ struct TestShape {
   HashModel::Window window = {0, true};
 };
 
+inline EngineRequest greedy(std::vector<TokenId> prompt, int max_tokens) {
+  EngineRequest request{.prompt = std::move(prompt)};
+  request.sampling.temperature = 0;
+  request.sampling.max_tokens = max_tokens;
+  request.sampling.ignore_eos = true;
+  return request;
+}
+
 struct TestCore {
   // `step_us`: the time a step of so many rows takes.
   explicit TestCore(EngineOptions options = {}, TestShape shape = {}, ModelFaults faults = {},

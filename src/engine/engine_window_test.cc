@@ -6,14 +6,6 @@
 namespace sluice::engine {
 namespace {
 
-EngineRequest greedy(std::vector<TokenId> prompt, int max_tokens) {
-  EngineRequest request{.prompt = std::move(prompt)};
-  request.sampling.temperature = 0;
-  request.sampling.max_tokens = max_tokens;
-  request.sampling.ignore_eos = true;
-  return request;
-}
-
 TestShape windowed(int window, bool full_layers, int context = 2000) {
   return {.block_tokens = 4, .context_max = context, .window = {window, full_layers}};
 }

@@ -13,16 +13,16 @@ using testing::IsEmpty;
 using testing::SizeIs;
 using Tokens = std::vector<TokenId>;
 
-constexpr int kVocab = 30;
+constexpr int kTargetVocab = 30;
 
 // A drafting model with a cache of `blocks` blocks of 4 tokens.
 struct Drafter {
-  explicit Drafter(int blocks, int step_rows_max = 16, int own_vocab = kVocab, ModelFaults faults = {}) {
+  explicit Drafter(int blocks, int step_rows_max = 16, int own_vocab = kTargetVocab, ModelFaults faults = {}) {
     auto made = std::make_unique<HashModel>(own_vocab, 64, 4, std::move(faults));
     model = made.get();
     proposer = ModelProposer::create(
                    std::move(made),
-                   {.blocks = blocks, .step_rows_max = step_rows_max, .sequences_max = 4, .vocab_size = kVocab})
+                   {.blocks = blocks, .step_rows_max = step_rows_max, .sequences_max = 4, .vocab_size = kTargetVocab})
                    .value();
     settings.temperature = 0;
   }
@@ -52,7 +52,7 @@ struct Drafter {
   // What the model would say, read from no cache.
   Tokens greedy(Tokens history, int count) const {
     Tokens answer;
-    std::vector<float> logits(kVocab);
+    std::vector<float> logits(kTargetVocab);
     for (int i = 0; i < count; ++i) {
       model->fill_logits(history, std::span(logits).first(static_cast<size_t>(model->traits().vocab_size)));
       answer.push_back(static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
@@ -132,12 +132,12 @@ TEST(ModelProposer, AFullCacheOffersNothing) {
 }
 
 TEST(ModelProposer, KeepsWithinItsContextAndVocabulary) {
-  Drafter d(32, 64, kVocab - 5);
+  Drafter d(32, 64, kTargetVocab - 5);
   auto text = d.begin(Tokens(62, 3));
   EXPECT_EQ(d.proposer->offer(*text.state, text.tokens, 8), 3);  // 64 positions, and one behind the last
   ASSERT_FALSE(d.propose({&text}, 8));
   EXPECT_EQ(text.drafts, d.greedy(text.tokens, 3));
-  auto unreadable = d.begin({1, kVocab - 5});
+  auto unreadable = d.begin({1, kTargetVocab - 5});
   EXPECT_EQ(d.proposer->offer(*unreadable.state, unreadable.tokens, 8), 0);
 }
 
@@ -145,7 +145,7 @@ TEST(ModelProposer, AFailureEndsItsDraftsOnly) {
   bool fail = true;
   ModelFaults faults;
   faults.fail_step = [&] { return fail; };
-  Drafter d(32, 16, kVocab, faults);
+  Drafter d(32, 16, kTargetVocab, faults);
   auto text = d.begin({1, 2, 3}), later = d.begin({1, 2, 3});
   log::configure(log::Level::kOff, log::Format::kText);
   EXPECT_FALSE(d.propose({&text}, 3));

@@ -7,7 +7,6 @@ namespace sluice::engine {
 namespace {
 
 constexpr double kGainMin = 1.03;  // less is not worth the doubt
-constexpr double kNewest = 0.125;  // weight of the newest measurement
 constexpr int kTrustedAfter = 3;   // measurements
 
 }  // namespace

@@ -9,6 +9,8 @@
 
 namespace sluice::engine {
 
+constexpr double kNewest = 0.125;  // weight of the newest measurement in a fading average of times
+
 // The share of drafts that turn out right, with an exponentially fading memory.
 class Acceptance {
  public:

@@ -10,7 +10,6 @@ constexpr double kNaiveRate = 0.5;      // before any draft has been checked
 constexpr double kForgotten = 0.01;     // of a sequence's record, for every step that offered and drafted nothing
 constexpr int kPatienceMin = 32, kPatienceMax = 1024;  // steps
 constexpr int kTryTokens = 2;
-constexpr double kNewest = 0.125;  // weight of the newest measurement
 
 }  // namespace
 

@@ -66,6 +66,15 @@ class Output {
   std::vector<float> values_;
 };
 
+// x · weightᵀ (+ bias).
+inline std::vector<float> multiply(const Ops& ops, ThreadPool& pool, std::span<const float> x, const Tensor& weight,
+                                   const float* bias = nullptr) {
+  const int64_t rows = static_cast<int64_t>(x.size()) / weight.shape.columns();
+  Output out(rows * weight.shape.rows());
+  ops.matmul(pool, {.x = x.data(), .rows = rows, .weight = &weight, .bias = bias, .out = out.data()});
+  return out.take();
+}
+
 // Largest difference, relative to the root mean square of `expected` or to the element if that is larger.
 inline double relative_error(const std::vector<float>& actual, const std::vector<float>& expected) {
   EXPECT_EQ(actual.size(), expected.size());

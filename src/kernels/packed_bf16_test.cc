@@ -25,14 +25,6 @@ struct Bf16Weight {
   Tensor tensor;
 };
 
-std::vector<float> multiply(const Ops& ops, ThreadPool& pool, std::span<const float> x, const Tensor& weight,
-                            const float* bias = nullptr) {
-  const int64_t rows = static_cast<int64_t>(x.size()) / weight.shape.columns();
-  Output out(rows * weight.shape.rows());
-  ops.matmul(pool, {.x = x.data(), .rows = rows, .weight = &weight, .bias = bias, .out = out.data()});
-  return out.take();
-}
-
 std::vector<float> magnitudes(std::vector<float> values) {
   for (float& value : values) value = std::abs(value);
   return values;

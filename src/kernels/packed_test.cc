@@ -34,14 +34,6 @@ std::string name_of(const PackedFormat& format) {
          (format.minima ? " with minima" : "");
 }
 
-std::vector<float> multiply(const Ops& ops, ThreadPool& pool, std::span<const float> x, const Tensor& weight,
-                            const float* bias = nullptr) {
-  const int64_t rows = static_cast<int64_t>(x.size()) / weight.shape.columns();
-  Output out(rows * weight.shape.rows());
-  ops.matmul(pool, {.x = x.data(), .rows = rows, .weight = &weight, .bias = bias, .out = out.data()});
-  return out.take();
-}
-
 class PackedTest : public OpsTest {};
 
 TEST_P(PackedTest, HasTheBitsOfTheReference) {

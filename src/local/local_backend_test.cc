@@ -12,11 +12,10 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/strings.h"
+#include "local/testing.h"
 
 namespace sluice::local {
 namespace {
-
-const std::string kModel = std::string(SLUICE_SOURCE_DIR) + "/models/phone-demo";
 
 // Collects one request's events; wait() returns when the last one came.
 class Collector final : public api::GenerationSink {
@@ -58,7 +57,7 @@ class LocalBackendTest : public testing::Test {
   static void SetUpTestSuite() {
     metrics_ = new MetricsRegistry();
     auto loaded = LocalBackend::load(
-        {.model_path = kModel, .served_names = {"demo", "alias"}, .memory = {.limit = size_t{1} << 30}}, *metrics_);
+        {.model_path = kPhoneDemo, .served_names = {"demo", "alias"}, .memory = {.limit = size_t{1} << 30}}, *metrics_);
     ASSERT_TRUE(loaded.ok()) << loaded.error().message;
     backend_ = std::move(loaded).value().release();
   }
@@ -67,7 +66,7 @@ class LocalBackendTest : public testing::Test {
     delete metrics_;
   }
 
-  static Json examples() { return parse_json(read_file(kModel + "/examples.json").value()).value()["examples"]; }
+  static Json examples() { return parse_json(read_file(kPhoneDemo + "/examples.json").value()).value()["examples"]; }
   static std::shared_ptr<Collector> ask(const Json& messages,
                                         const api::SamplingParams& sampling = {.temperature = 0, .max_tokens = 300},
                                         int choices = 1) {
@@ -175,7 +174,7 @@ TEST(LocalBackendLoad, SaysWhyAModelCanNotBeLoaded) {
   const auto nothing = LocalBackend::load({.model_path = "/nonexistent/model"}, metrics);
   ASSERT_FALSE(nothing.ok());
   EXPECT_EQ(nothing.error().code, ErrorCode::kNotFound);
-  const auto small = LocalBackend::load({.model_path = kModel, .memory = {.limit = size_t{2} << 20}}, metrics);
+  const auto small = LocalBackend::load({.model_path = kPhoneDemo, .memory = {.limit = size_t{2} << 20}}, metrics);
   ASSERT_FALSE(small.ok());
   EXPECT_EQ(small.error().code, ErrorCode::kResourceExhausted);
   EXPECT_NE(small.error().message.find("--quantize"), std::string::npos);

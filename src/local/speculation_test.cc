@@ -9,11 +9,10 @@
 #include "base/strings.h"
 #include "checkpoint/testing.h"
 #include "local/local_backend.h"
+#include "local/testing.h"
 
 namespace sluice::local {
 namespace {
-
-const std::string kModel = std::string(SLUICE_SOURCE_DIR) + "/models/phone-demo";
 
 class Ids final : public api::GenerationSink {
  public:
@@ -30,7 +29,7 @@ class Ids final : public api::GenerationSink {
 };
 
 LocalOptions options(SpeculationOptions::Kind kind, const std::string& draft_model = "") {
-  return {.model_path = kModel,
+  return {.model_path = kPhoneDemo,
           .memory = {.limit = size_t{1} << 30},
           .speculation = {.kind = kind, .draft_model = draft_model}};
 }
@@ -47,7 +46,7 @@ Outcome answers(const LocalOptions& options) {
   const auto backend = LocalBackend::load(options, metrics);
   SLUICE_CHECK(backend.ok(), backend.error().message);
   std::vector<std::shared_ptr<Ids>> sinks;
-  const Json file = parse_json(read_file(kModel + "/examples.json").value()).value();
+  const Json file = parse_json(read_file(kPhoneDemo + "/examples.json").value()).value();
   for (const double temperature : {0.0, 1.0}) {
     for (const Json& example : file["examples"]) {
       sinks.push_back(std::make_shared<Ids>());
@@ -77,7 +76,7 @@ TEST(LocalSpeculation, AnswersAreTheSameToTheBit) {
   LocalOptions alone = options(SpeculationOptions::Kind::kNgram);
   alone.memory.sequences_max = 1;
   const LocalOptions all[] = {options(SpeculationOptions::Kind::kNgram), alone,
-                              options(SpeculationOptions::Kind::kModel, kModel)};
+                              options(SpeculationOptions::Kind::kModel, kPhoneDemo)};
   for (const LocalOptions& drafting : all) {
     const Outcome run = answers(drafting);
     EXPECT_EQ(run.ids, plain.ids);
@@ -88,7 +87,7 @@ TEST(LocalSpeculation, AnswersAreTheSameToTheBit) {
 TEST(LocalSpeculation, TheDraftingModelIsInTheMemoryPlan) {
   MetricsRegistry metrics, others;
   const auto plain = LocalBackend::load(options(SpeculationOptions::Kind::kOff), metrics);
-  const auto drafting = LocalBackend::load(options(SpeculationOptions::Kind::kModel, kModel), others);
+  const auto drafting = LocalBackend::load(options(SpeculationOptions::Kind::kModel, kPhoneDemo), others);
   ASSERT_TRUE(plain.ok() && drafting.ok());
   const model::MemoryPlan &one = (*plain)->plan(), &two = (*drafting)->plan();
   EXPECT_EQ(one.draft_model, 0u);
@@ -100,11 +99,11 @@ TEST(LocalSpeculation, TheDraftingModelIsInTheMemoryPlan) {
 
 TEST(LocalSpeculation, AnotherVocabularyIsRefused) {
   const checkpoint::test_files::TemporaryDirectory directory;
-  for (const auto& entry : std::filesystem::directory_iterator(kModel))
+  for (const auto& entry : std::filesystem::directory_iterator(kPhoneDemo))
     std::filesystem::create_symlink(entry.path(), directory.path() + "/" + entry.path().filename().string());
   const std::string tokenizer = directory.path() + "/tokenizer.json";
   std::filesystem::remove(tokenizer);
-  std::string text = read_file(kModel + "/tokenizer.json").value();
+  std::string text = read_file(kPhoneDemo + "/tokenizer.json").value();
   const size_t at = text.find("<think>");
   ASSERT_NE(at, std::string::npos);
   text.replace(at, 7, "<thunk>");

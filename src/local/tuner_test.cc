@@ -9,16 +9,15 @@
 #include <set>
 
 #include "local/local_backend.h"
+#include "local/testing.h"
 #include "model/synthetic_steps.h"
 
 namespace sluice::local {
 namespace {
 
-const std::string kModel = std::string(SLUICE_SOURCE_DIR) + "/models/phone-demo";
-
 struct Loaded {
   explicit Loaded(int threads) : pool({.threads = threads}) {
-    const auto files = std::make_shared<const checkpoint::ModelFiles>(checkpoint::open_model(kModel).value());
+    const auto files = std::make_shared<const checkpoint::ModelFiles>(checkpoint::open_model(kPhoneDemo).value());
     ops = kernels::select_ops("").value();
     decoder = model::load_decoder(files, model::describe_model(*files).value(), {}, *ops, pool).value();
   }
@@ -99,7 +98,7 @@ class FirstStart : public testing::Test {
     std::unique_ptr<LocalBackend> backend;
   };
   Start start(TuningMode mode, LocalOptions options = {}) {
-    options.model_path = kModel;
+    options.model_path = kPhoneDemo;
     options.load.pack_directory = directory_;
     options.tuning = mode;
     options.memory = {.limit = size_t{1} << 30, .sequences_max = 0, .step_rows_max = 0};
@@ -131,7 +130,7 @@ TEST_F(FirstStart, ASmallModelIsNotMeasuredUnlessAsked) {
 TEST_F(FirstStart, TheNextOneKnows) {
   EXPECT_TRUE(start(TuningMode::kAgain).measured);
   // What is remembered shows in the plan: a record of our own with other numbers.
-  const auto files = checkpoint::open_model(kModel).value();
+  const auto files = checkpoint::open_model(kPhoneDemo).value();
   const auto description = model::describe_model(files).value();
   model::LoadOptions load{.pack_directory = directory_};
   load.weights = model::resolve_activations(load.weights, description.spec, *kernels::select_ops("").value());

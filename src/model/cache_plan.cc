@@ -13,9 +13,9 @@ struct Split {
   double slots;
 };
 
-class Planner {
+class CacheDivision {
  public:
-  explicit Planner(const CacheDemand& demand)
+  explicit CacheDivision(const CacheDemand& demand)
       : demand_(demand),
         block_(static_cast<double>(demand.layout.block_bytes > 0 ? demand.layout.block_bytes : kBlockRecordBytes)),
         slot_(static_cast<double>(demand.layout.window_block_bytes)),
@@ -94,7 +94,7 @@ size_t CacheDemand::least_bytes(int64_t tokens) const {
 
 std::optional<CachePlan> plan_cache(const CacheDemand& demand) {
   if (demand.least_bytes(demand.context > 0 ? demand.context : demand.context_min) > demand.most) return std::nullopt;
-  const Planner planner(demand);
+  const CacheDivision planner(demand);
   return planner.result(demand.context > 0 ? demand.context : planner.longest());
 }
 

@@ -20,7 +20,6 @@ namespace {
 using checkpoint::WeightEntry;
 using checkpoint::WeightMap;
 
-bool is_floating(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16; }
 bool is_norm(Role role) {
   switch (role) {
     case Role::kFinalNorm:
@@ -49,10 +48,10 @@ const Fusion kFusions[] = {{Role::kGateUp, {Role::kGate, Role::kUp}},
                            {Role::kQkv, {Role::kQ, Role::kK, Role::kV}},
                            {Role::kQkvBias, {Role::kQBias, Role::kKBias, Role::kVBias}}};
 
-class Planner {
+class ConversionPlanner {
  public:
-  Planner(const checkpoint::ModelFiles& files, const ModelDescription& description, const ConversionTarget& target,
-          bool permutes, float norm_offset)
+  ConversionPlanner(const checkpoint::ModelFiles& files, const ModelDescription& description,
+                    const ConversionTarget& target, bool permutes, float norm_offset)
       : files_(files.weights),
         description_(description),
         target_(target),
@@ -314,7 +313,7 @@ Result<std::vector<ConversionTensor>> plan_conversion(const checkpoint::ModelFil
     permutes = difference.permutes;
     norm_offset = target.kind == FileKind::kGguf ? difference.norm_offset : -difference.norm_offset;
   }
-  return Planner(files, description, target, permutes, norm_offset).plan();
+  return ConversionPlanner(files, description, target, permutes, norm_offset).plan();
 }
 
 Result<void> write_tensor(const WeightMap& files, const ConversionTensor& tensor, ThreadPool& pool,

@@ -21,7 +21,6 @@
 namespace sluice::model {
 namespace {
 
-constexpr int kBlockTokens = 4;
 constexpr int kBlocks = 64;
 
 // One sequence of a batch: its tokens so far in the cache and a block table that is shuffled on purpose.

@@ -12,9 +12,8 @@
 namespace sluice::model {
 namespace {
 
-constexpr int kBlockTokens = 4;
 constexpr int kTokens = 250;  // many times every window
-constexpr int kBlocks = 70;
+constexpr int kWindowedBlocks = 70;
 constexpr int kRowsMax = 9;
 
 using Logits = std::vector<std::vector<float>>;
@@ -23,11 +22,11 @@ using Logits = std::vector<std::vector<float>>;
 class Windowed {
  public:
   Windowed(Decoder& decoder, int slots) : decoder_(decoder), layout_(decoder.cache_layout()) {
-    std::vector<int32_t> ids(kBlocks);
+    std::vector<int32_t> ids(kWindowedBlocks);
     std::iota(ids.begin(), ids.end(), 0);
     std::shuffle(ids.begin(), ids.end(), random_);
     blocks_.assign(ids.begin(), ids.end());
-    slots_.assign(kBlocks, -1);
+    slots_.assign(kWindowedBlocks, -1);
     for (int32_t slot = 0; slot < slots; ++slot) free_.push_back(slot);
   }
 
@@ -110,19 +109,19 @@ class DecoderWindow : public testing::TestWithParam<const char*> {
 TEST_P(DecoderWindow, DroppedBlocksChangeNoBit) {
   for (const kernels::Ops* ops : kernels::available_ops()) {
     SCOPED_TRACE(ops->name);
-    const auto keeps_all = load(*ops, kBlocks, kTokens);
+    const auto keeps_all = load(*ops, kWindowedBlocks, kTokens);
     const CacheLayout layout = keeps_all->cache_layout();
     ASSERT_GT(layout.window_tokens, 0);
     EXPECT_GE(kTokens, 20 * layout.window_tokens);
     std::mt19937 random(11);
     std::vector<TokenId> text(kTokens);
     for (TokenId& id : text) id = static_cast<TokenId>(random() % static_cast<unsigned>(keeps_all->spec().vocab_size));
-    Windowed whole(*keeps_all, kBlocks);
+    Windowed whole(*keeps_all, kWindowedBlocks);
     const Logits expected = whole.step(text);
 
     // One slot more, for copies.
     const int slots = layout.window_blocks(kRowsMax) + 1;
-    const auto keeps_window = load(*ops, {kBlocks, slots}, kRowsMax);
+    const auto keeps_window = load(*ops, {kWindowedBlocks, slots}, kRowsMax);
     Windowed windowed(*keeps_window, slots);
     Logits got;
     for (size_t at = 0; at < text.size();) {

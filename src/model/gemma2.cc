@@ -47,7 +47,7 @@ Result<void> set_gemma_windows(const Json& settings, int64_t period, DecoderSpec
 
 namespace {
 
-Result<void> complete(const Json& settings, FileKind kind, DecoderSpec& spec) {
+Result<void> complete_gemma2(const Json& settings, FileKind kind, DecoderSpec& spec) {
   SLUICE_RETURN_IF_ERROR(complete_gemma(settings, kind, spec));
   SLUICE_TRY(spec.attention_softcap, positive_or_none(settings, "attn_logit_softcapping"));
   SLUICE_RETURN_IF_ERROR(set_gemma_windows(settings, 2, spec));
@@ -80,7 +80,7 @@ const Architecture& gemma2_architecture() {
       .other_prefixes = {},
       .ignored_suffixes = kRopeTensors,
       .ignored_prefixes = {},
-      .complete = complete,
+      .complete = complete_gemma2,
   };
   return kGemma2;
 }

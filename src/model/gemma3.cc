@@ -29,7 +29,7 @@ Result<Json> rope_block(const Json& settings, const char* layer_type, const char
   return block;
 }
 
-Result<void> complete(const Json& settings, FileKind kind, DecoderSpec& spec) {
+Result<void> complete_gemma3(const Json& settings, FileKind kind, DecoderSpec& spec) {
   SLUICE_RETURN_IF_ERROR(complete_gemma(settings, kind, spec));
   // Gemma3ForConditionalGeneration leaves the softcap out.
   if (json_find(settings, kMultimodal) != nullptr) spec.final_softcap = 0;
@@ -73,7 +73,7 @@ const Architecture& gemma3_architecture() {
       .ignored_suffixes = kRopeTensors,
       .ignored_prefixes = {"vision_tower.", "multi_modal_projector.", "model.vision_tower.",
                            "model.multi_modal_projector."},
-      .complete = complete,
+      .complete = complete_gemma3,
   };
   return kGemma3;
 }

@@ -25,6 +25,8 @@ inline std::string golden_folder(const std::string& name) {
 }
 inline Json read_json(const std::string& path) { return parse_json(read_file(path).value()).value(); }
 
+constexpr int kBlockTokens = 4;  // of the caches that tests ask for
+
 struct GoldenRun {
   std::vector<TokenId> prompt, greedy;
   std::vector<std::vector<float>> logits;  // [prompt][vocab]

@@ -10,7 +10,7 @@
 namespace sluice::model {
 namespace {
 
-Result<void> complete(const Json& settings, FileKind kind, DecoderSpec& spec) {
+Result<void> complete_llama(const Json& settings, FileKind kind, DecoderSpec& spec) {
   const bool gguf = kind == FileKind::kGguf;
   SLUICE_TRY(const bool attention_bias, json_bool(settings, "attention_bias", false));
   SLUICE_TRY(const bool mlp_bias, json_bool(settings, "mlp_bias", false));
@@ -44,7 +44,7 @@ const Architecture& llama_architecture() {
       .other_prefixes = {},
       .ignored_suffixes = kRopeTensors,
       .ignored_prefixes = {},
-      .complete = complete,
+      .complete = complete_llama,
   };
   return kLlama;
 }

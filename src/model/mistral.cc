@@ -9,7 +9,7 @@
 namespace sluice::model {
 namespace {
 
-Result<void> complete(const Json& settings, FileKind, DecoderSpec& spec) {
+Result<void> complete_mistral(const Json& settings, FileKind, DecoderSpec& spec) {
   SLUICE_TRY(const int window, window_from(settings));
   set_one_window(spec, window);
   SLUICE_TRY(RopeSpec rope, rope_from_settings(settings, {.head_dim = spec.head_dim}));
@@ -34,7 +34,7 @@ const Architecture& mistral_architecture() {
       .other_prefixes = {},
       .ignored_suffixes = kRopeTensors,
       .ignored_prefixes = {},
-      .complete = complete,
+      .complete = complete_mistral,
   };
   return kMistral;
 }

@@ -26,7 +26,7 @@ Json with_longrope(const Json& settings) {
   return renamed;
 }
 
-Result<void> complete(const Json& settings, FileKind, DecoderSpec& spec) {
+Result<void> complete_phi3(const Json& settings, FileKind, DecoderSpec& spec) {
   SLUICE_TRY(const int window, window_from(settings));
   set_one_window(spec, window);
   SLUICE_TRY(RopeSpec rope, rope_from_settings(with_longrope(settings), {.head_dim = spec.head_dim, .partial = true}));
@@ -54,7 +54,7 @@ const Architecture& phi3_architecture() {
       .other_prefixes = {},
       .ignored_suffixes = kRopeTensors,
       .ignored_prefixes = {},
-      .complete = complete,
+      .complete = complete_phi3,
   };
   return kPhi3;
 }

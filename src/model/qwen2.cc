@@ -32,7 +32,7 @@ Result<void> complete_qwen(const Json& settings, DecoderSpec& spec) {
 
 namespace {
 
-Result<void> complete(const Json& settings, FileKind, DecoderSpec& spec) {
+Result<void> complete_qwen2(const Json& settings, FileKind, DecoderSpec& spec) {
   spec.biases = {.qkv = true};
   return complete_qwen(settings, spec);
 }
@@ -56,7 +56,7 @@ const Architecture& qwen2_architecture() {
       .other_prefixes = {},
       .ignored_suffixes = kRopeTensors,
       .ignored_prefixes = {},
-      .complete = complete,
+      .complete = complete_qwen2,
   };
   return kQwen2;
 }

@@ -8,7 +8,7 @@
 namespace sluice::model {
 namespace {
 
-Result<void> complete(const Json& settings, FileKind, DecoderSpec& spec) {
+Result<void> complete_qwen3(const Json& settings, FileKind, DecoderSpec& spec) {
   SLUICE_TRY(const bool bias, json_bool(settings, "attention_bias", false));
   spec.biases = {.qkv = bias, .o = bias};
   return complete_qwen(settings, spec);
@@ -37,7 +37,7 @@ const Architecture& qwen3_architecture() {
       .other_prefixes = {},
       .ignored_suffixes = kRopeTensors,
       .ignored_prefixes = {},
-      .complete = complete,
+      .complete = complete_qwen3,
   };
   return kQwen3;
 }

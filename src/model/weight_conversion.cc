@@ -16,8 +16,6 @@ using checkpoint::WeightMap;
 
 constexpr int64_t kRowsPerTask = 64;
 
-bool is_floating(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16; }
-
 // The smallest of many threads' findings.
 class FirstRow {
  public:

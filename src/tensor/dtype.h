@@ -87,6 +87,9 @@ constexpr DTypeTraits dtype_traits(DType dtype) {
 }
 
 constexpr std::string_view dtype_name(DType dtype) { return dtype_traits(dtype).name; }
+constexpr bool is_floating(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
+}
 constexpr bool is_quantized(DType dtype) { return dtype_traits(dtype).block_elements > 1; }
 // Whether kernels/ multiplies by a matrix of this type as it is stored.
 constexpr bool has_kernels(DType dtype) { return dtype <= DType::kQ4_0 || dtype == DType::kPacked; }

@@ -4,29 +4,13 @@
 #include <cmath>
 #include <limits>
 
+#include "tensor/bytes.h"
 #include "tensor/quantize.h"
 
 namespace sluice::ggml_blocks {
 namespace {
 
-constexpr int kBlock = 32;
 constexpr int kHalf = kBlock / 2;
-
-unsigned byte_at(const std::byte* in, int index) { return std::to_integer<unsigned>(in[index]); }
-
-template <class T>
-T load(const std::byte* in) {
-  T value;
-  std::memcpy(&value, in, sizeof value);
-  return value;
-}
-
-template <class T>
-void store(std::byte* out, T value) {
-  std::memcpy(out, &value, sizeof value);
-}
-
-float load_half(const std::byte* in) { return f16_to_f32(load<uint16_t>(in)); }
 
 // C's conversion of a float to an unsigned integer, with what does not fit clamped and NaN as 0: rows are outside
 // input.

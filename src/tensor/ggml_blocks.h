@@ -8,6 +8,9 @@
 
 namespace sluice::ggml_blocks {
 
+constexpr int kBlock = 32;   // elements of a block, those of q8_0 and q4_0 too
+constexpr int kSuper = 256;  // elements of a block of the K types and of IQ4_XS
+
 // The values of IQ4 codes.
 constexpr int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 

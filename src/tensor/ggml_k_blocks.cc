@@ -2,23 +2,10 @@
 // In all of them element e = 128·half + 32·quarter + l (or 64·group + 32·nibble + l) lies in the byte of l, so that
 // neighbours are 32 apart in significance, and its sub-block is e / 16 (or e / 32).
 
+#include "tensor/bytes.h"
 #include "tensor/ggml_blocks.h"
-#include "tensor/quantize.h"
 
 namespace sluice::ggml_blocks {
-namespace {
-
-constexpr int kSuper = 256;
-
-unsigned byte_at(const std::byte* in, int index) { return std::to_integer<unsigned>(in[index]); }
-
-float load_half(const std::byte* in) {
-  uint16_t bits;
-  std::memcpy(&bits, in, sizeof bits);
-  return f16_to_f32(bits);
-}
-
-}  // namespace
 
 // 6-bit scales and minima packed into 12 bytes.
 ScaleAndLeast k_scale(const std::byte* packed, int j) {

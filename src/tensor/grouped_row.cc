@@ -1,22 +1,14 @@
 #include "tensor/grouped_row.h"
 
 #include "base/check.h"
+#include "tensor/bytes.h"
 #include "tensor/ggml_blocks.h"
-#include "tensor/quantize.h"
 
 namespace sluice {
 namespace {
 
-constexpr int kBlock = 32;
-constexpr int kSuper = 256;
-
-unsigned byte_at(const std::byte* in, int index) { return std::to_integer<unsigned>(in[index]); }
-
-float half_at(const std::byte* in) {
-  uint16_t bits;
-  std::memcpy(&bits, in, sizeof bits);
-  return f16_to_f32(bits);
-}
+using ggml_blocks::kBlock;
+using ggml_blocks::kSuper;
 
 // Where the next block's codes, scales and minima go.
 struct Cursor {
@@ -33,18 +25,18 @@ void read_nibbles(const std::byte* pairs, uint8_t* codes) {
 }
 
 void read_q8_0(const std::byte* in, const Cursor& to) {
-  *to.scales = half_at(in);
+  *to.scales = load_half(in);
   for (int j = 0; j < kBlock; ++j) to.codes[j] = static_cast<uint8_t>(byte_at(in, 2 + j) ^ 128u);
 }
 
 void read_q4_0(const std::byte* in, const Cursor& to) {
-  *to.scales = half_at(in);
+  *to.scales = load_half(in);
   read_nibbles(in + 2, to.codes);
 }
 
 void read_q4_1(const std::byte* in, const Cursor& to) {
-  *to.scales = half_at(in);
-  *to.minima = half_at(in + 2);
+  *to.scales = load_half(in);
+  *to.minima = load_half(in + 2);
   read_nibbles(in + 4, to.codes);
 }
 
@@ -57,13 +49,13 @@ void read_five_bits(const std::byte* in, int offset, uint8_t* codes) {
 }
 
 void read_q5_0(const std::byte* in, const Cursor& to) {
-  *to.scales = half_at(in);
+  *to.scales = load_half(in);
   read_five_bits(in + 2, 32 - 16, to.codes);
 }
 
 void read_q5_1(const std::byte* in, const Cursor& to) {
-  *to.scales = half_at(in);
-  *to.minima = half_at(in + 2);
+  *to.scales = load_half(in);
+  *to.minima = load_half(in + 2);
   read_five_bits(in + 4, 0, to.codes);
 }
 
@@ -73,12 +65,12 @@ void read_iq4_codes(const std::byte* pairs, uint8_t* codes) {
 }
 
 void read_iq4_nl(const std::byte* in, const Cursor& to) {
-  *to.scales = half_at(in);
+  *to.scales = load_half(in);
   read_iq4_codes(in + 2, to.codes);
 }
 
 void read_iq4_xs(const std::byte* in, const Cursor& to) {
-  const float scale = half_at(in);
+  const float scale = load_half(in);
   for (int sub = 0; sub < kSuper / kBlock; ++sub) {
     to.scales[sub] = scale * static_cast<float>(ggml_blocks::iq4_xs_scale(in, sub));
     read_iq4_codes(in + 8 + 16 * sub, to.codes + kBlock * sub);
@@ -86,7 +78,7 @@ void read_iq4_xs(const std::byte* in, const Cursor& to) {
 }
 
 void read_q2_k(const std::byte* in, const Cursor& to) {
-  const float scale = half_at(in + 80), least = half_at(in + 82);
+  const float scale = load_half(in + 80), least = load_half(in + 82);
   for (int sub = 0; sub < kSuper / 16; ++sub) {
     to.scales[sub] = scale * static_cast<float>(byte_at(in, sub) & 15);
     to.minima[sub] = -(least * static_cast<float>(byte_at(in, sub) >> 4));
@@ -96,7 +88,7 @@ void read_q2_k(const std::byte* in, const Cursor& to) {
 }
 
 void read_q3_k(const std::byte* in, const Cursor& to) {
-  const float scale = half_at(in + 108);
+  const float scale = load_half(in + 108);
   for (int sub = 0; sub < kSuper / 16; ++sub) to.scales[sub] = scale * ggml_blocks::q3_k_scale(in + 96, sub);
   for (int e = 0; e < kSuper; ++e) {
     const unsigned low = byte_at(in, 32 + e / 128 * 32 + e % 32) >> (2 * (e / 32 % 4)) & 3;
@@ -106,7 +98,7 @@ void read_q3_k(const std::byte* in, const Cursor& to) {
 }
 
 void read_k_scales(const std::byte* in, const Cursor& to) {
-  const float scale = half_at(in), least = half_at(in + 2);
+  const float scale = load_half(in), least = load_half(in + 2);
   for (int sub = 0; sub < kSuper / kBlock; ++sub) {
     const auto [own_scale, own_least] = ggml_blocks::k_scale(in + 4, sub);
     to.scales[sub] = scale * own_scale;
@@ -130,7 +122,7 @@ void read_q5_k(const std::byte* in, const Cursor& to) {
 }
 
 void read_q6_k(const std::byte* in, const Cursor& to) {
-  const float scale = half_at(in + 208);
+  const float scale = load_half(in + 208);
   for (int sub = 0; sub < kSuper / 16; ++sub)
     to.scales[sub] = scale * static_cast<float>(static_cast<int8_t>(in[192 + sub]));
   for (int e = 0; e < kSuper; ++e) {

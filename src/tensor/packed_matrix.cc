@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/strings.h"
+#include "tensor/bytes.h"
 #include "tensor/grouped_row.h"
 #include "tensor/quantize.h"
 
@@ -50,13 +51,6 @@ bool known_format(const PackedFormat& f) {
   if (f.bits == 16) return f.group == 0 && !f.minima;
   return (f.bits == 4 || f.bits == 6 || f.bits == 8) &&
          (f.group == 16 || f.group == 32 || f.group == 64 || f.group == 128);
-}
-
-void store_half(std::byte* to, uint16_t bits) { std::memcpy(to, &bits, sizeof bits); }
-float load_half(const std::byte* from) {
-  uint16_t bits;
-  std::memcpy(&bits, from, sizeof bits);
-  return f16_to_f32(bits);
 }
 
 // `value` · 2^shift as f16; false beyond its range.
@@ -181,10 +175,10 @@ bool place_scales(const GroupedRow& row, const PackedView& view, int lane, std::
   for (size_t g = 0; g < row.scales.size(); ++g, to += step) {
     uint16_t bits;
     ok = to_half(row.scales[g], view.format.shift, bits) && ok;
-    store_half(to, bits);
+    store<uint16_t>(to, bits);
     if (!view.format.minima) continue;
     ok = to_half(row.minima[g], view.format.shift, bits) && ok;
-    store_half(to + kPackedRows * 2, bits);
+    store<uint16_t>(to + kPackedRows * 2, bits);
   }
   return ok;
 }
@@ -193,7 +187,7 @@ void place_bf16(const Tensor& stored, int64_t row, const PackedView& view, int l
   std::vector<float> floats(static_cast<size_t>(view.k));
   dequantize_row(stored.dtype, stored.row(row), floats.data(), view.k);
   for (int64_t e = 0; e < view.k; ++e)
-    store_half(panel + e / 2 * 64 + lane * 4 + e % 2 * 2, f32_to_bf16(floats[static_cast<size_t>(e)]));
+    store<uint16_t>(panel + e / 2 * 64 + lane * 4 + e % 2 * 2, f32_to_bf16(floats[static_cast<size_t>(e)]));
 }
 
 }  // namespace

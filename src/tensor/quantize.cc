@@ -4,24 +4,13 @@
 #include <cmath>
 
 #include "base/strings.h"
+#include "tensor/bytes.h"
 #include "tensor/ggml_blocks.h"
 
 namespace sluice {
 namespace {
 
-constexpr int kBlock = 32;  // elements of a q8_0 or q4_0 block
-
-template <class T>
-T load(const std::byte* in) {
-  T value;
-  std::memcpy(&value, in, sizeof value);
-  return value;
-}
-
-template <class T>
-void store(std::byte* out, T value) {
-  std::memcpy(out, &value, sizeof value);
-}
+using ggml_blocks::kBlock;
 
 // Rounds half away from zero as C's roundf. What no int8 can hold (a NaN, an infinity, an infinite 1/scale) is clamped,
 // since weights come from outside and the conversion of such a value would be undefined.

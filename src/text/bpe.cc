@@ -11,7 +11,6 @@
 namespace sluice::text {
 namespace {
 
-constexpr std::string_view kMetaspace = "\xE2\x96\x81";
 constexpr size_t kShort = 48;  // symbols up to which a plain scan is faster than a heap
 constexpr uint8_t kNoAscii = 255;
 
@@ -86,7 +85,7 @@ Bpe::Bpe(std::shared_ptr<const Vocabulary> vocabulary, BpeOptions options)
     const bool single = options_.byte_level || b < 128;
     bytes_[b] = single ? lookup_->find(std::string_view(&c, 1)).value_or(-1) : -1;
   }
-  mark_ = lookup_->find(kMetaspace).value_or(-1);
+  mark_ = lookup_->find(kSpaceMark).value_or(-1);
   byte_tokens_ = ByteTokens(*vocabulary_);
   owner_ = WordCache::new_owner();
   proved_ = std::make_unique<std::atomic<uint8_t>[]>(size);
@@ -166,7 +165,7 @@ void Bpe::find_safe_borders(const std::vector<BpeMerge>& merges) {
     // The text of a token is what it was merged from, except for these.
     if (left.empty() || right.empty()) return;
     if ((left.size() == 6 && is_byte(merge.left)) || (right.size() == 6 && is_byte(merge.right))) return;
-    if (right.starts_with(kMetaspace) && !left.ends_with(kMetaspace)) cut_at_mark_ = false;
+    if (right.starts_with(kSpaceMark) && !left.ends_with(kSpaceMark)) cut_at_mark_ = false;
     joined_[size_t{static_cast<uint8_t>(left.back())} * 256 + static_cast<uint8_t>(right.front())] = true;
   }
   cuts_ = true;
@@ -175,8 +174,8 @@ void Bpe::find_safe_borders(const std::vector<BpeMerge>& merges) {
 // Whether a merge can never join what is before and what is from `at`, the start of a character inside `piece`.
 bool Bpe::safe_border(std::string_view piece, size_t at) const {
   if (!joined_[size_t{static_cast<uint8_t>(piece[at - 1])} * 256 + static_cast<uint8_t>(piece[at])]) return true;
-  return cut_at_mark_ && piece[at] == kMetaspace[0] && piece.substr(at).starts_with(kMetaspace) &&
-         !piece.substr(0, at).ends_with(kMetaspace);
+  return cut_at_mark_ && piece[at] == kSpaceMark[0] && piece.substr(at).starts_with(kSpaceMark) &&
+         !piece.substr(0, at).ends_with(kSpaceMark);
 }
 
 void Bpe::encode(std::string_view piece, std::vector<TokenId>& out) const {
@@ -272,10 +271,10 @@ size_t Bpe::quick_symbols(std::string_view piece, TokenId* ids, uint8_t* ascii) 
       ids[count] = bytes_[byte];
       ascii[count] = byte < 128 ? byte : kNoAscii;
       ++i;
-    } else if (piece.substr(i, kMetaspace.size()) == kMetaspace) {
+    } else if (piece.substr(i, kSpaceMark.size()) == kSpaceMark) {
       ids[count] = mark_;
       ascii[count] = kNoAscii;
-      i += kMetaspace.size();
+      i += kSpaceMark.size();
     } else {
       return 0;
     }

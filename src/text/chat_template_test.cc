@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/strings.h"
+#include "text/testing.h"
 
 namespace sluice::text {
 namespace {
@@ -23,14 +24,6 @@ constexpr std::string_view kClock = "{% macro strftime_now(format) %}<{{ format 
 std::filesystem::path shared_data() {
   const char* configured = std::getenv("SLUICE_SHARED_DATA");
   return configured ? configured : SLUICE_SOURCE_DIR "/../shared/data";
-}
-
-Json load(const std::string& path) {
-  auto text = read_file(path);
-  EXPECT_TRUE(text.ok()) << path;
-  auto json = parse_json(text.ok() ? *text : "null");
-  EXPECT_TRUE(json.ok()) << path;
-  return json.ok() ? *json : Json();
 }
 
 Result<std::string> render(std::string_view source, const Json& variables, const TemplateLimits& limits = {}) {
@@ -53,7 +46,7 @@ std::string digest(const Result<std::string>& result) {
 }
 
 TEST(ChatTemplate, LanguageAsJinja2RendersIt) {
-  const Json golden = load(kGoldens + "language.json");
+  const Json golden = read_json(kGoldens + "language.json");
   ASSERT_GT(golden["cases"].size(), 900u);
   for (const Json& one : golden["cases"]) {
     const auto source = one["template"].get<std::string>();
@@ -69,9 +62,9 @@ TEST(ChatTemplate, LanguageAsJinja2RendersIt) {
 TEST(ChatTemplate, PublishedTemplatesAsTransformersRendersThem) {
   const auto shared = shared_data();
   if (!std::filesystem::exists(shared / "templates")) GTEST_SKIP() << "no shared data at " << shared;
-  const Json conversations = load(kGoldens + "conversations.json");
+  const Json conversations = read_json(kGoldens + "conversations.json");
   int compared = 0;
-  const Json rendered = load(kGoldens + "rendered.json");
+  const Json rendered = read_json(kGoldens + "rendered.json");
   for (const auto& [path, digests] : rendered.items()) {
     auto source = read_file((shared / path).string());
     ASSERT_TRUE(source.ok()) << path;
@@ -90,7 +83,7 @@ TEST(ChatTemplate, PublishedTemplatesAsTransformersRendersThem) {
 TEST(ChatTemplate, SharedVectors) {
   const auto path = shared_data() / "conformance/jinja-vectors/jinja_vectors.dev.json";
   if (!std::filesystem::exists(path)) GTEST_SKIP() << "no shared data at " << path;
-  const Json vectors = load(path.string());
+  const Json vectors = read_json(path.string());
   EXPECT_EQ(vectors["cases"].size(), 168u);
   for (const Json& one : vectors["cases"]) {
     const auto result = render(one["template"].get<std::string>(), one["vars"]);

@@ -12,16 +12,13 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/strings.h"
+#include "text/testing.h"
 #include "text/tokenizer.h"
 
 namespace sluice::text {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string golden(const std::string& name) {
-  return std::string(SLUICE_SOURCE_DIR) + "/tests/golden/tokenizers/" + name;
-}
 
 class DamagedTokenizer : public testing::TestWithParam<std::string> {
  protected:
@@ -54,7 +51,7 @@ class DamagedTokenizer : public testing::TestWithParam<std::string> {
 };
 
 TEST_P(DamagedTokenizer, JsonCutAnywhereIsAnError) {
-  const std::string text = read_file(golden(GetParam())).value();
+  const std::string text = read_file(golden_tokenizer(GetParam())).value();
   for (size_t size = 0; size + 2 < text.size(); size += 1 + text.size() / 150) {
     write("tokenizer.json", std::string_view(text).substr(0, size));
     const std::string message = problem();
@@ -63,7 +60,7 @@ TEST_P(DamagedTokenizer, JsonCutAnywhereIsAnError) {
 }
 
 TEST_P(DamagedTokenizer, JsonWithFlippedBits) {
-  const std::string text = read_file(golden(GetParam())).value();
+  const std::string text = read_file(golden_tokenizer(GetParam())).value();
   for (size_t at = 0; at < text.size(); at += 1 + text.size() / 300) {
     std::string bytes = text;
     bytes[at] = static_cast<char>(bytes[at] ^ (1 << (at % 8)));
@@ -92,7 +89,7 @@ void replace_each(Json& root, Json& node, const Try& attempt) {
 }
 
 TEST_P(DamagedTokenizer, JsonWithNonsenseAtEveryPlace) {
-  Json root = parse_json(read_file(golden(GetParam())).value()).value();
+  Json root = parse_json(read_file(golden_tokenizer(GetParam())).value()).value();
   int errors = 0;
   replace_each(root, root, [&](const Json& changed) {
     write("tokenizer.json", dump_json(changed));
@@ -112,7 +109,7 @@ INSTANTIATE_TEST_SUITE_P(Json, DamagedTokenizer,
 using DamagedFilesBeside = DamagedTokenizer;
 
 TEST_P(DamagedFilesBeside, NonsenseAtEveryPlace) {
-  write("tokenizer.model", read_file(golden(GetParam())).value());
+  write("tokenizer.model", read_file(golden_tokenizer(GetParam())).value());
   const Json token = {{"content", "<s>"}, {"lstrip", false}, {"rstrip", false}, {"special", true}};
   const std::pair<std::string, Json> files[] = {
       {"tokenizer_config.json",
@@ -150,7 +147,7 @@ INSTANTIATE_TEST_SUITE_P(Text, DamagedFilesBeside, testing::Values("sp_bpe.model
 using DamagedSentencePiece = DamagedTokenizer;
 
 TEST_P(DamagedSentencePiece, CutAnywhereIsAnErrorOrWhole) {
-  const std::string model = read_file(golden(GetParam())).value();
+  const std::string model = read_file(golden_tokenizer(GetParam())).value();
   write("tokenizer.model", model);
   const int whole = Tokenizer::from_directory(folder_).value()->vocab_size();
   for (size_t size = 0; size < model.size(); size += size + 400 < model.size() ? 13 : 1) {
@@ -165,7 +162,7 @@ TEST_P(DamagedSentencePiece, CutAnywhereIsAnErrorOrWhole) {
 }
 
 TEST_P(DamagedSentencePiece, FlippedBits) {
-  const std::string model = read_file(golden(GetParam())).value();
+  const std::string model = read_file(golden_tokenizer(GetParam())).value();
   for (size_t at = 0; at < model.size(); at += 1 + model.size() / 600) {
     std::string bytes = model;
     bytes[at] = static_cast<char>(bytes[at] ^ (1 << (at % 8)));
@@ -175,7 +172,7 @@ TEST_P(DamagedSentencePiece, FlippedBits) {
 }
 
 TEST_P(DamagedSentencePiece, ScoresMustBeNumbers) {
-  std::string model = read_file(golden(GetParam())).value();
+  std::string model = read_file(golden_tokenizer(GetParam())).value();
   const size_t size = static_cast<uint8_t>(model[1]);  // of the first piece: 0A <size> 0A <size> text 15 score
   const size_t score = model.find('\x15', 2) + 1;
   ASSERT_LT(score, 2 + size);
@@ -192,8 +189,8 @@ INSTANTIATE_TEST_SUITE_P(Model, DamagedSentencePiece, testing::Values("sp_bpe.mo
 using DamagedTiktoken = DamagedTokenizer;
 
 TEST_F(DamagedTiktoken, CutAnywhereIsAnError) {
-  const std::string ranks = read_file(golden("chatglm/tokenizer.model")).value();
-  write("tokenizer_config.json", read_file(golden("chatglm/tokenizer_config.json")).value());
+  const std::string ranks = read_file(golden_tokenizer("chatglm/tokenizer.model")).value();
+  write("tokenizer_config.json", read_file(golden_tokenizer("chatglm/tokenizer_config.json")).value());
   for (size_t size = 0; size + 1 < ranks.size(); size += 7) {
     write("tokenizer.model", std::string_view(ranks).substr(0, size));
     const std::string message = problem();
@@ -202,8 +199,8 @@ TEST_F(DamagedTiktoken, CutAnywhereIsAnError) {
 }
 
 TEST_F(DamagedTiktoken, ConfigsOfEveryForm) {
-  write("tokenizer.model", read_file(golden("chatglm/tokenizer.model")).value());
-  Json root = parse_json(read_file(golden("chatglm/tokenizer_config.json")).value()).value();
+  write("tokenizer.model", read_file(golden_tokenizer("chatglm/tokenizer.model")).value());
+  Json root = parse_json(read_file(golden_tokenizer("chatglm/tokenizer_config.json")).value()).value();
   replace_each(root, root, [&](const Json& changed) {
     write("tokenizer_config.json", dump_json(changed));
     expect_named("tokenizer", dump_json(changed));

@@ -247,15 +247,15 @@ class ByteAlphabet : public Rewriter {
   void rewrite(std::string_view piece, bool, std::string& out) const override { out += alphabet_of_bytes(piece); }
 };
 
-enum class Prepend { kAlways, kFirst, kNever };
+enum class PrependScheme { kAlways, kFirst, kNever };
 
 class MetaspaceMarks : public Rewriter {
  public:
-  MetaspaceMarks(std::string mark, Prepend prepend) : mark_(std::move(mark)), prepend_(prepend) {}
+  MetaspaceMarks(std::string mark, PrependScheme prepend) : mark_(std::move(mark)), prepend_(prepend) {}
 
  protected:
   void rewrite(std::string_view piece, bool at_start, std::string& out) const override {
-    if (prepend_ == Prepend::kAlways || (prepend_ == Prepend::kFirst && at_start)) {
+    if (prepend_ == PrependScheme::kAlways || (prepend_ == PrependScheme::kFirst && at_start)) {
       if (!piece.starts_with(mark_) && !piece.starts_with(' ')) out += mark_;
     }
     for (size_t i = 0; i < piece.size();) {
@@ -268,7 +268,7 @@ class MetaspaceMarks : public Rewriter {
 
  private:
   std::string mark_;
-  Prepend prepend_;
+  PrependScheme prepend_;
 };
 
 Result<Behavior> behavior_of(const Json& json, std::string_view key, const char* fallback) {
@@ -360,9 +360,9 @@ Result<void> PreTokenizer::add(const Json& json, int depth) {
     }
     std::string text;
     append_utf8(text, mark);
-    const Prepend prepend = !prefix || scheme == "never" ? Prepend::kNever
-                            : scheme == "first"          ? Prepend::kFirst
-                                                         : Prepend::kAlways;
+    const PrependScheme prepend = !prefix || scheme == "never" ? PrependScheme::kNever
+                                  : scheme == "first"          ? PrependScheme::kFirst
+                                                               : PrependScheme::kAlways;
     push(std::make_unique<MetaspaceMarks>(text, prepend));
     if (split) push(std::make_unique<CharacterCutter>(0, mark, Behavior::kMergedWithNext));
   } else if (type == "Whitespace") {

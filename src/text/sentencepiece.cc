@@ -11,8 +11,6 @@
 namespace sluice::text {
 namespace {
 
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";
-
 class SentencePieceNormalizer : public Normalizer {
  public:
   SentencePieceNormalizer(SentencePieceRules rules, CharsMap map) : rules_(std::move(rules)), map_(std::move(map)) {

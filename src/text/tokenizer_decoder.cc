@@ -11,8 +11,6 @@
 namespace sluice::text {
 namespace {
 
-constexpr std::string_view kMetaspace = "\xE2\x96\x81";
-
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
   if (from.empty()) return;
   for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
@@ -276,7 +274,7 @@ Decoder Decoder::byte_level() {
 
 Decoder Decoder::sentencepiece(bool strip_first) {
   Decoder decoder;
-  decoder.steps_.push_back({Kind::kReplace, " ", Regex::literal(kMetaspace)});
+  decoder.steps_.push_back({Kind::kReplace, " ", Regex::literal(kSpaceMark)});
   decoder.steps_.push_back({Kind::kByteFallback, {}, {}});
   decoder.steps_.push_back({Kind::kFuse, {}, {}});
   if (strip_first) decoder.steps_.push_back({Kind::kStrip, " ", {}, 1, 0});

@@ -9,13 +9,12 @@
 #include "text/tokenizer_gguf_patterns.h"
 #include "text/tokenizer_loaders.h"
 #include "text/tokenizer_pieces.h"
+#include "text/unicode.h"
 
 namespace sluice::text {
 namespace {
 
 using Piece = SentencePieceModel::Piece;
-
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";
 
 Result<std::vector<Piece>> pieces_of(GgufVocabulary& vocabulary) {
   const size_t size = vocabulary.tokens.size();

@@ -11,25 +11,24 @@ namespace sluice::text {
 
 using Op = RegexInstruction::Op;
 using Greed = RegexInstruction::Greed;
-using Kind = RegexNode::Kind;
+using NodeKind = RegexNode::Kind;
 
 namespace {
 
 constexpr size_t kProgramMax = 50'000;
 constexpr uint32_t kLookBehindMax = 255;
-constexpr uint32_t kLookBehind = 1, kLookNegative = 2;
 
 bool nullable(const RegexNode& node) {
   switch (node.kind) {
-    case Kind::kSet:
+    case NodeKind::kSet:
       return false;
-    case Kind::kConcat:
+    case NodeKind::kConcat:
       return std::all_of(node.parts.begin(), node.parts.end(), nullable);
-    case Kind::kAlternatives:
+    case NodeKind::kAlternatives:
       return std::any_of(node.parts.begin(), node.parts.end(), nullable);
-    case Kind::kRepeat:
+    case NodeKind::kRepeat:
       return node.min == 0 || nullable(node.parts[0]);
-    case Kind::kAtomic:
+    case NodeKind::kAtomic:
       return nullable(node.parts[0]);
     default:
       return true;
@@ -39,9 +38,9 @@ bool nullable(const RegexNode& node) {
 // How many characters the node matches, if always the same number.
 std::optional<uint32_t> fixed_length(const RegexNode& node) {
   switch (node.kind) {
-    case Kind::kSet:
+    case NodeKind::kSet:
       return 1;
-    case Kind::kConcat: {
+    case NodeKind::kConcat: {
       uint32_t sum = 0;
       for (const RegexNode& part : node.parts) {
         const auto length = fixed_length(part);
@@ -51,19 +50,19 @@ std::optional<uint32_t> fixed_length(const RegexNode& node) {
       }
       return sum;
     }
-    case Kind::kAlternatives: {
+    case NodeKind::kAlternatives: {
       const auto length = fixed_length(node.parts[0]);
       for (const RegexNode& part : node.parts) {
         if (fixed_length(part) != length) return std::nullopt;
       }
       return length;
     }
-    case Kind::kRepeat: {
+    case NodeKind::kRepeat: {
       const auto length = fixed_length(node.parts[0]);
       if (!length || node.min != node.max) return std::nullopt;
       return *length * node.min > kLookBehindMax ? std::nullopt : std::optional(*length * node.min);
     }
-    case Kind::kAtomic:
+    case NodeKind::kAtomic:
       return fixed_length(node.parts[0]);
     default:
       return 0;
@@ -74,23 +73,23 @@ std::optional<uint32_t> fixed_length(const RegexNode& node) {
 // empty.
 bool first_characters(const RegexNode& node, CharSet& out) {
   switch (node.kind) {
-    case Kind::kSet:
+    case NodeKind::kSet:
       out.add_nested(node.set);
       return true;
-    case Kind::kConcat:
+    case NodeKind::kConcat:
       for (const RegexNode& part : node.parts) {
-        if (part.kind == Kind::kLook || part.kind == Kind::kAssert || part.kind == Kind::kEmpty) continue;
+        if (part.kind == NodeKind::kLook || part.kind == NodeKind::kAssert || part.kind == NodeKind::kEmpty) continue;
         if (!nullable(part)) return first_characters(part, out);
-        if (part.kind != Kind::kRepeat && part.kind != Kind::kAlternatives) return false;
-        if (!first_characters(part.parts[0], out) || part.kind == Kind::kAlternatives) return false;
+        if (part.kind != NodeKind::kRepeat && part.kind != NodeKind::kAlternatives) return false;
+        if (!first_characters(part.parts[0], out) || part.kind == NodeKind::kAlternatives) return false;
       }
       return false;
-    case Kind::kAlternatives:
+    case NodeKind::kAlternatives:
       return std::all_of(node.parts.begin(), node.parts.end(),
                          [&](const RegexNode& part) { return first_characters(part, out); });
-    case Kind::kRepeat:
+    case NodeKind::kRepeat:
       return node.min > 0 && first_characters(node.parts[0], out);
-    case Kind::kAtomic:
+    case NodeKind::kAtomic:
       return first_characters(node.parts[0], out);
     default:
       return false;
@@ -106,27 +105,27 @@ class RegexCompiler {
   Result<void> compile(const RegexNode& node) {
     if (out_.program_.size() > kProgramMax) return corrupt_data("regular expression: its counts make it too large");
     switch (node.kind) {
-      case Kind::kEmpty:
+      case NodeKind::kEmpty:
         return {};
-      case Kind::kSet:
+      case NodeKind::kSet:
         emit({.op = Op::kSet, .a = set(node.set)});
         return {};
-      case Kind::kConcat:
+      case NodeKind::kConcat:
         return concat(node);
-      case Kind::kAlternatives:
+      case NodeKind::kAlternatives:
         return alternatives(node, 0);
-      case Kind::kRepeat:
+      case NodeKind::kRepeat:
         return repeat(node);
-      case Kind::kLook:
+      case NodeKind::kLook:
         return look(node);
-      case Kind::kAtomic: {
+      case NodeKind::kAtomic: {
         const uint32_t start = emit({.op = Op::kAtomic});
         SLUICE_RETURN_IF_ERROR(compile(node.parts[0]));
         emit({.op = Op::kMatch});
         out_.program_[start].a = here();
         return {};
       }
-      case Kind::kAssert:
+      case NodeKind::kAssert:
         emit({.op = node.assertion});
         return {};
     }
@@ -159,7 +158,7 @@ class RegexCompiler {
     for (size_t i = 0; i < node.parts.size(); ++i) {
       std::string literal;
       size_t end = i;
-      for (; end < node.parts.size() && node.parts[end].kind == Kind::kSet && node.parts[end].single != 0; ++end) {
+      for (; end < node.parts.size() && node.parts[end].kind == NodeKind::kSet && node.parts[end].single != 0; ++end) {
         append_utf8(literal, node.parts[end].single);
       }
       if (end > i) {
@@ -189,7 +188,7 @@ class RegexCompiler {
 
   Result<void> repeat(const RegexNode& node) {
     const RegexNode& body = node.parts[0];
-    if (body.kind == Kind::kSet) {
+    if (body.kind == NodeKind::kSet) {
       emit({.op = Op::kRun, .greed = node.greed, .a = set(body.set), .min = node.min, .max = node.max});
       return {};
     }
@@ -197,7 +196,7 @@ class RegexCompiler {
       RegexNode greedy = node;
       greedy.greed = Greed::kGreedy;
       RegexNode atomic;
-      atomic.kind = Kind::kAtomic;
+      atomic.kind = NodeKind::kAtomic;
       atomic.parts.push_back(std::move(greedy));
       return compile(atomic);
     }
@@ -233,7 +232,8 @@ class RegexCompiler {
   Result<void> look(const RegexNode& node) {
     const RegexNode& body = node.parts[0];
     if (node.behind && !fixed_length(body)) return look_behind_each(node);
-    const uint32_t flags = (node.behind ? kLookBehind : 0) | (node.negative ? kLookNegative : 0);
+    const uint32_t flags =
+        (node.behind ? RegexInstruction::kLookBehind : 0) | (node.negative ? RegexInstruction::kLookNegative : 0);
     const uint32_t start = emit({.op = Op::kLook, .b = flags, .min = node.behind ? *fixed_length(body) : 0});
     SLUICE_RETURN_IF_ERROR(compile(body));
     emit({.op = Op::kMatch});
@@ -245,8 +245,8 @@ class RegexCompiler {
   Result<void> look_behind_each(const RegexNode& node) {
     const RegexNode& body = node.parts[0];
     RegexNode all;
-    all.kind = node.negative ? Kind::kConcat : Kind::kAlternatives;
-    if (body.kind != Kind::kAlternatives)
+    all.kind = node.negative ? NodeKind::kConcat : NodeKind::kAlternatives;
+    if (body.kind != NodeKind::kAlternatives)
       return unimplemented("regular expression: look-behind of varying length is not supported");
     for (const RegexNode& part : body.parts) {
       if (!fixed_length(part))
@@ -272,7 +272,7 @@ Result<Regex> Regex::compile(std::string_view pattern) {
 
 Regex Regex::literal(std::string_view text) {
   RegexNode node;
-  node.kind = Kind::kConcat;
+  node.kind = NodeKind::kConcat;
   Regex regex;
   RegexCompiler compiler(regex);
   regex.literals_.emplace_back(text);
@@ -281,7 +281,7 @@ Regex Regex::literal(std::string_view text) {
     const char* p = text.data();
     const char32_t c = next_code_point(p);
     RegexNode first;
-    first.kind = Kind::kSet;
+    first.kind = NodeKind::kSet;
     first.set.add(c, c);
     first.set.finish();
     node.parts.push_back(std::move(first));

@@ -29,7 +29,7 @@ struct RegexInstruction {
     kRun,      // min to max characters of sets[a]
     kSplit,    // try a, then b
     kJump,     // go on at a
-    kLook,     // the part from here + 1 must match ahead (a: instruction after the part; b: Look flags; min: step back)
+    kLook,     // the part from here + 1 must match ahead (a: instruction after the part; b: its flags; min: step back)
     kAtomic,   // the part from here + 1, without going back into it (a: instruction after the part)
     kLineStart,
     kLineEnd,
@@ -40,6 +40,7 @@ struct RegexInstruction {
     kNotWordBorder,
     kMatch,  // end of the pattern or part
   };
+  static constexpr uint32_t kLookBehind = 1, kLookNegative = 2;  // flags
   enum class Greed : uint8_t { kGreedy, kLazy, kPossessive };
   Op op = Op::kMatch;
   Greed greed = Greed::kGreedy;

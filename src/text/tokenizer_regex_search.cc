@@ -10,7 +10,6 @@ using Greed = RegexInstruction::Greed;
 
 namespace {
 
-constexpr uint32_t kLookBehind = 1, kLookNegative = 2;
 // What a Choice's `at` holds when the choice is the other branch of a split, or marks a split both of whose branches
 // are being tried.
 constexpr uint32_t kOtherBranch = 0xFFFFFFFF, kSplitMark = 0xFFFFFFFE;
@@ -159,14 +158,14 @@ bool Regex::Search::backtrack(size_t bottom, uint32_t* pc, uint32_t* at) {
 }
 
 bool Regex::Search::look(const RegexInstruction& instruction, uint32_t pc, uint32_t at) {
-  const bool behind = (instruction.b & kLookBehind) != 0;
+  const bool behind = (instruction.b & RegexInstruction::kLookBehind) != 0;
   uint32_t start = at;
   for (uint32_t i = 0; behind && i < instruction.min; ++i) {
-    if (start == 0) return (instruction.b & kLookNegative) != 0;
+    if (start == 0) return (instruction.b & RegexInstruction::kLookNegative) != 0;
     start = static_cast<uint32_t>(previous_start(text_.data() + start) - text_.data());
   }
   const bool found = match(pc + 1, start, !behind) != kNoMatch;
-  return found != ((instruction.b & kLookNegative) != 0);
+  return found != ((instruction.b & RegexInstruction::kLookNegative) != 0);
 }
 
 // Ends a look-ahead that matched: where it ends does not matter, so every split still under way is known to succeed.

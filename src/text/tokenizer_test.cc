@@ -14,22 +14,11 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/strings.h"
+#include "text/testing.h"
 #include "text/tokenizer_regex.h"
 
 namespace sluice::text {
 namespace {
-
-std::string golden(const std::string& name) {
-  return std::string(SLUICE_SOURCE_DIR) + "/tests/golden/tokenizers/" + name;
-}
-
-Json read_json(const std::string& path) {
-  auto text = read_file(path);
-  EXPECT_TRUE(text.ok()) << path;
-  auto json = parse_json(*text);
-  EXPECT_TRUE(json.ok()) << path;
-  return *json;
-}
 
 std::unique_ptr<Tokenizer> load(const std::string& path) {
   auto made = Tokenizer::from_file(path);
@@ -70,10 +59,10 @@ bool has_broken_bytes(const Tokenizer& tokenizer, const Ids& ids) {
 class TokenizerGolden : public testing::TestWithParam<std::string> {};
 
 TEST_P(TokenizerGolden, EncodesAndDecodesAsTheReference) {
-  const auto tokenizer = load(golden(GetParam() + ".json"));
+  const auto tokenizer = load(golden_tokenizer(GetParam() + ".json"));
   ASSERT_NE(tokenizer, nullptr);
-  const Json texts = read_json(golden("strings.json"));
-  const Json expected = read_json(golden(GetParam() + ".expected.json"));
+  const Json texts = read_json(golden_tokenizer("strings.json"));
+  const Json expected = read_json(golden_tokenizer(GetParam() + ".expected.json"));
   ASSERT_EQ(texts.size(), expected.size());
   for (size_t i = 0; i < texts.size(); ++i) {
     const auto text = texts[i].get<std::string>();
@@ -89,7 +78,7 @@ TEST_P(TokenizerGolden, EncodesAndDecodesAsTheReference) {
 
 // Random ids, streamed one by one, give what decoding them at once gives.
 TEST_P(TokenizerGolden, StreamsWhatItDecodes) {
-  const auto tokenizer = load(golden(GetParam() + ".json"));
+  const auto tokenizer = load(golden_tokenizer(GetParam() + ".json"));
   ASSERT_NE(tokenizer, nullptr);
   std::mt19937 random(11);
   for (int round = 0; round < 400; ++round) {
@@ -116,9 +105,9 @@ TEST_P(TokenizerGolden, StreamsWhatItDecodes) {
 
 // With special tokens as text, none of them comes out of a text.
 TEST_P(TokenizerGolden, SpecialTokensCanBeText) {
-  const auto tokenizer = load(golden(GetParam() + ".json"));
+  const auto tokenizer = load(golden_tokenizer(GetParam() + ".json"));
   ASSERT_NE(tokenizer, nullptr);
-  for (const Json& text : read_json(golden("strings.json"))) {
+  for (const Json& text : read_json(golden_tokenizer("strings.json"))) {
     for (TokenId id : tokenizer->encode(text.get<std::string>(), {.add_special = false, .parse_special = false})) {
       if (GetParam() == "unigram") continue;  // there, as in tokenizers, the model itself finds every piece
       const bool unknown = tokenizer->token_text(id) == "<unk>" || tokenizer->token_text(id) == "[UNK]";
@@ -132,10 +121,10 @@ INSTANTIATE_TEST_SUITE_P(All, TokenizerGolden, testing::ValuesIn(golden_names())
 
 // A tiktoken file whose special tokens stand in tokenizer_config.json.
 TEST(TokenizerChatGlm, EncodesAsItsOwnCode) {
-  const auto made = Tokenizer::from_directory(golden("chatglm"));
+  const auto made = Tokenizer::from_directory(golden_tokenizer("chatglm"));
   ASSERT_TRUE(made.ok()) << made.error().message;
   const Tokenizer& tokenizer = **made;
-  const Json expected = read_json(golden("chatglm/expected.json"));
+  const Json expected = read_json(golden_tokenizer("chatglm/expected.json"));
   const Ids frame = expected["frame"].get<Ids>();
   EXPECT_EQ(tokenizer.encode(""), frame);
   EXPECT_EQ(tokenizer.eos(), tokenizer.token_id("<|endoftext|>"));
@@ -152,8 +141,8 @@ TEST(TokenizerChatGlm, EncodesAsItsOwnCode) {
 }
 
 TEST(TokenizerVariants, EveryPartMatchesTheReference) {
-  const Json base = read_json(golden("base_chars.json"));
-  const Json variants = read_json(golden("variants.json"));
+  const Json base = read_json(golden_tokenizer("base_chars.json"));
+  const Json variants = read_json(golden_tokenizer("variants.json"));
   for (const Json& entry : variants["cases"]) {
     Json spec = base;
     for (const auto& [key, value] : entry[0].items()) spec[key] = value;
@@ -173,9 +162,9 @@ TEST(TokenizerVariants, EveryPartMatchesTheReference) {
 }
 
 TEST(TokenizerVariants, EveryDecoderStreams) {
-  const Json base = read_json(golden("base_chars.json"));
+  const Json base = read_json(golden_tokenizer("base_chars.json"));
   std::mt19937 random(5);
-  const Json variants = read_json(golden("variants.json"));
+  const Json variants = read_json(golden_tokenizer("variants.json"));
   for (const Json& entry : variants["cases"]) {
     if (!entry[0].contains("decoder")) continue;
     Json spec = base;
@@ -321,9 +310,9 @@ TEST(TokenizerPostProcessors, ATemplateMayHoldTheTextTwice) {
 
 TEST(TokenizerSentencePiece, MatchesTheReference) {
   for (const char* name : {"sp_bpe", "sp_unigram", "sp_unigram_bytes"}) {
-    const auto tokenizer = load(golden(cat(name, ".model")));
+    const auto tokenizer = load(golden_tokenizer(cat(name, ".model")));
     ASSERT_NE(tokenizer, nullptr);
-    for (const Json& row : read_json(golden(cat(name, ".expected.json")))) {
+    for (const Json& row : read_json(golden_tokenizer(cat(name, ".expected.json")))) {
       const auto text = row[0].get<std::string>();
       EXPECT_EQ(tokenizer->encode(text, {.add_special = false}), row[1].get<Ids>()) << name << ": " << text;
     }
@@ -331,7 +320,7 @@ TEST(TokenizerSentencePiece, MatchesTheReference) {
 }
 
 TEST(TokenizerRegexTest, CutsAsTheReference) {
-  const Json goldens = read_json(golden("regex.json"));
+  const Json goldens = read_json(golden_tokenizer("regex.json"));
   const auto texts = goldens["texts"].get<std::vector<std::string>>();
   for (const Json& row : goldens["rows"]) {
     auto regex = Regex::compile(row[0].get<std::string>());
@@ -373,7 +362,7 @@ TEST(TokenizerRegexTest, RefusesWhatItDoesNotKnow) {
 
 TEST(TokenizerText, InvalidUtf8IsReplacedFirst) {
   for (const std::string& name : golden_names()) {
-    const auto tokenizer = load(golden(name + ".json"));
+    const auto tokenizer = load(golden_tokenizer(name + ".json"));
     for (const std::string text : {"a\xFF b", "\xE4\xBD", "x\xF0\x9F\x98", "\xC0\xAF\x80\x80 ok", "\xED\xA0\x80"}) {
       EXPECT_EQ(tokenizer->encode(text), tokenizer->encode(utf8_sanitize(text)));
     }
@@ -382,8 +371,8 @@ TEST(TokenizerText, InvalidUtf8IsReplacedFirst) {
 
 TEST(TokenizerText, TokenBytesJoinToTheText) {
   for (const char* name : {"gpt2", "llama3", "llama2", "gemma"}) {
-    const auto tokenizer = load(golden(cat(name, ".json")));
-    for (const Json& text : read_json(golden("strings.json"))) {
+    const auto tokenizer = load(golden_tokenizer(cat(name, ".json")));
+    for (const Json& text : read_json(golden_tokenizer("strings.json"))) {
       const Ids ids = tokenizer->encode(text.get<std::string>(), {.add_special = false});
       std::string joined;
       for (TokenId id : ids) joined += tokenizer->token_bytes(id);
@@ -396,8 +385,8 @@ TEST(TokenizerText, TokenBytesJoinToTheText) {
 // Tokenizers that share a thread, and threads that share a tokenizer, do not meet in the words they remember.
 TEST(TokenizerText, RememberedWordsAreTheTokenizersOwn) {
   std::vector<std::unique_ptr<Tokenizer>> tokenizers;
-  for (const std::string& name : golden_names()) tokenizers.push_back(load(golden(name + ".json")));
-  const Json texts = read_json(golden("strings.json"));
+  for (const std::string& name : golden_names()) tokenizers.push_back(load(golden_tokenizer(name + ".json")));
+  const Json texts = read_json(golden_tokenizer("strings.json"));
   const auto encode_all = [&](size_t first) {
     std::vector<std::vector<Ids>> made(tokenizers.size());
     for (const Json& text : texts) {
@@ -418,7 +407,7 @@ TEST(TokenizerText, RememberedWordsAreTheTokenizersOwn) {
   for (std::thread& thread : threads) thread.join();
   const std::vector<std::string> names = golden_names();
   for (size_t i = 0; i < names.size(); ++i) {
-    const Json expected = read_json(golden(names[i] + ".expected.json"));
+    const Json expected = read_json(golden_tokenizer(names[i] + ".expected.json"));
     for (size_t j = 0; j < texts.size(); ++j) {
       for (const auto& thread : made)
         EXPECT_EQ(thread[i][j], expected[j][0].get<Ids>()) << names[i] << ": " << texts[j];
@@ -429,7 +418,7 @@ TEST(TokenizerText, RememberedWordsAreTheTokenizersOwn) {
 TEST(TokenizerText, LongRepetitionsTakeLinearTime) {
   const size_t size = 1 << 20;
   for (const std::string& name : golden_names()) {
-    const auto tokenizer = load(golden(name + ".json"));
+    const auto tokenizer = load(golden_tokenizer(name + ".json"));
     for (const char* unit : {"a", " ", "\xE2\x80\x8D", "1", "\n", "!", "A", "\xCC\x81", "' ", "<", "<mask>", "a1"}) {
       std::string text = "x";
       while (text.size() < size) text += unit;
@@ -460,7 +449,7 @@ TEST(TokenizerText, HostilePatternsTakeLinearTime) {
 }
 
 TEST(TokenizerErrors, NameWhatIsWrong) {
-  const Json base = read_json(golden("base_chars.json"));
+  const Json base = read_json(golden_tokenizer("base_chars.json"));
   const auto error_of = [&](const char* key, const Json& value) {
     Json spec = base;
     spec[key] = value;

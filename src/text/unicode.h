@@ -12,6 +12,8 @@
 
 namespace sluice::text {
 
+inline constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // "▁", which stands for a space in vocabularies
+
 // General categories, in the order of the tables.
 enum class Category : uint8_t {
   kCn,

@@ -68,7 +68,7 @@ std::vector<Step> ladder(const model::ModelDescription& description) {
 // The least seconds for the load: every new prompt token through the arithmetic unit, and for every decode step the
 // weights through memory or its rows through the arithmetic unit, whichever takes longer. Attention is left out, and
 // so is speculation, which may pass this floor: it has fewer steps than tokens.
-struct Floor {
+struct LoadFloor {
   double prompt_s, decode_s;
   bool reads;  // decoding is bound by memory
 
@@ -80,8 +80,8 @@ struct Floor {
   }
 };
 
-Floor floor_of(const Step& step, const Load& load, const model::DecoderSpec& spec,
-               const std::vector<kernels::MachineLimit>& limits) {
+LoadFloor floor_of(const Step& step, const Load& load, const model::DecoderSpec& spec,
+                   const std::vector<kernels::MachineLimit>& limits) {
   const double hidden = spec.hidden_size, q = 1.0 * spec.heads * spec.head_dim,
                kv = 1.0 * spec.kv_heads * spec.head_dim;
   const double layer_weights = spec.layers * (hidden * (q + 2 * kv) + q * hidden + 3 * hidden * spec.intermediate_size);
@@ -172,7 +172,7 @@ Result<int> bench_compare(const CommandLine& line) {
     if (!result.ok()) return result.error();
     const double seconds = (*result)["seconds"].get<double>();
     const double plain = report["steps"].empty() ? seconds : report["steps"][0]["seconds"].get<double>();
-    const Floor floor = floor_of(step, load, description.spec, limits);
+    const LoadFloor floor = floor_of(step, load, description.spec, limits);
     Json entry = {{"name", step.name},
                   {"flags", join(step.flags(), " ")},
                   {"times_plain", plain / seconds},

@@ -19,10 +19,6 @@ constexpr int64_t kDirectFloatsMax = 64 * 1024;
 constexpr int64_t kDirectRowsAlways = 8;  // however many floats
 // Rows that are worth widening a panel for; fewer are not split between threads.
 constexpr int64_t kPanelShareRows = 60;
-// Shares per thread that keep all threads busy to the end.
-constexpr int64_t kSharesPerThread = 4;
-
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // work(begin, end) over [0, count), in pieces worth a thread when `cost` elements per item make it worth several.
 template <class Work>

@@ -8,6 +8,12 @@ namespace sluice::kernels {
 
 namespace on_cpu {
 
+// Shares per thread that keep all threads busy to the end.
+constexpr int64_t kSharesPerThread = 4;
+
+inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
+
 void embed(const CpuKernels& kernels, ThreadPool& pool, const Tensor& table, std::span<const int32_t> ids, float scale,
            float* out);
 void rms_norm(const CpuKernels& kernels, ThreadPool& pool, const NormArgs& args);

@@ -12,14 +12,10 @@
 namespace sluice::kernels::on_cpu {
 namespace {
 
-constexpr int64_t kSharesPerThread = 4;
-constexpr int64_t kShareBytes = 256 * 1024;      // of weights that a share reads when there are few rows
-constexpr int64_t kSerialProducts = 256 * 1024;  // multiply-adds that are done before another thread has heard of them
 constexpr int64_t kRowsPerShareLeast = 48;
 constexpr int64_t kPanelsPerShareMax = 32;
 constexpr int64_t kTiledRowsLeast = 16;  // fewer leave most of a tile empty
 constexpr int64_t kTiledRows = 32;       // coded rows are read in blocks of this
-constexpr int64_t kSkew = 64;            // bytes between coded rows, so that they do not meet in one cache set
 
 bool use_tiles(const CpuKernels& kernels, int64_t rows) { return kernels.use_tiles && rows >= kTiledRowsLeast; }
 
@@ -42,7 +38,7 @@ CodeShare code_share(const CpuKernels& kernels, const MatmulArgs& args, const Pa
   share.offset = view.format.offset();
   CodedRows& out = share.out;
   out.words = word_codes(kernels, view, args.rows);
-  out.stride = view.depth * (out.words ? 2 : 1) + kSkew;
+  out.stride = view.depth * (out.words ? 2 : 1) + kRowSkewBytes;
   out.scale_stride = round_up(divide_up(view.depth, kActivationGroup), 16);
   out.sum_stride = round_up(view.groups, 16);
   const int64_t rows = round_up(args.rows, kTiledRows);
@@ -57,49 +53,34 @@ CodeShare code_share(const CpuKernels& kernels, const MatmulArgs& args, const Pa
 CodedRows code(const CpuKernels& kernels, ThreadPool& pool, const MatmulArgs& args, const RowSource& source,
                const PackedView& view) {
   const CodeShare whole = code_share(kernels, args, view);
-  for_row_pieces(kernels, pool, args, view.k, source, [&](int64_t begin, int64_t end, const float* x) {
-    CodeShare share = whole;
-    share.x = x;
-    share.row_begin = begin;
-    share.row_end = end;
-    kernels.code_rows(share);
-  });
+  for_row_shares(kernels, pool, args, source, whole, kernels.code_rows);
   return whole.out;
 }
 
 PackedShare packed_share(const PanelTask& task, const CodedRows& x) {
   const PackedView& view = task.view;
-  PackedShare share = {};
-  share.panels = view.panels;
-  share.panel_bytes = view.panel_bytes;
+  auto share = share_of<PackedShare>(task);
   share.scale_offset = view.scale_offset;
   share.bits = view.format.bits;
   share.group = view.format.group;
   share.minima = view.format.minima;
   share.factor = view.factor;
-  share.n = view.n;
-  share.depth = view.depth;
   share.x = x;
-  share.bias = task.args->bias;
-  share.out = task.args->out;
-  share.accumulate = task.args->accumulate;
-  share.row_begin = task.row_begin;
-  share.row_end = task.row_end;
-  share.panel_begin = task.panel_begin;
-  share.panel_end = task.panel_end;
   share.scratch =
-      thread_scratch(packed_scratch_floats(task.row_end - task.row_begin, task.panel_end - task.panel_begin));
+      thread_scratch(packed_scratch_floats(share.row_end - share.row_begin, share.panel_end - share.panel_begin));
   return share;
 }
 
-PanelTasks::Cut cut(const ThreadPool& pool, const MatmulArgs& args, const PackedView& view, const CodedRows& x,
-                    int64_t panels_in_all) {
+PanelTasks::Cut cut(const ThreadPool& pool, std::span<const MatmulArgs> all, const CodedRows& x) {
+  const MatmulArgs& args = all.front();
+  const auto panel_bytes = static_cast<int64_t>(packed_view(*args.weight).panel_bytes);
+  const int64_t all_panels = panels_in_all(all);
   const int64_t wanted = kSharesPerThread * pool.threads();
-  const int64_t streaming = std::max<int64_t>(1, kShareBytes / static_cast<int64_t>(view.panel_bytes));
-  const int64_t balanced = std::max<int64_t>(1, panels_in_all / wanted);
+  const int64_t streaming = std::max<int64_t>(1, kStreamBytes / panel_bytes);
+  const int64_t balanced = std::max<int64_t>(1, all_panels / wanted);
   const int64_t most = args.rows > kRowsPerShareLeast ? kPackedSharePanels : std::min(streaming, kPanelsPerShareMax);
   const int64_t panels = round_up(std::min(balanced, most), 2);
-  const int64_t pieces = divide_up(panels_in_all, panels);
+  const int64_t pieces = divide_up(all_panels, panels);
   const int64_t balanced_rows = divide_up(args.rows, std::max<int64_t>(1, wanted / pieces));
   const int64_t rows_max = kPackedShareBytes / (kPackedBlock * (x.words ? 2 : 1));
   const int64_t rows = std::clamp(balanced_rows, std::min(args.rows, kRowsPerShareLeast), rows_max);
@@ -113,21 +94,9 @@ PanelTasks::Cut cut(const ThreadPool& pool, const MatmulArgs& args, const Packed
 
 // All products of `all` meet the same coded rows.
 void multiply(const CpuKernels& kernels, ThreadPool& pool, std::span<const MatmulArgs> all, const CodedRows& x) {
-  int64_t panels = 0, products = 0;
-  for (const MatmulArgs& args : all) {
-    const PackedView view = packed_view(*args.weight);
-    panels += view.panel_count();
-    products += args.rows * view.n * view.k;
-  }
-  const int64_t rows = all.front().rows;
-  const PanelTasks tasks(all, cut(pool, all.front(), packed_view(*all.front().weight), x, panels));
-  const auto one = [&](int64_t task, int) {
-    const PackedShare share = packed_share(tasks[task], x);
-    (use_tiles(kernels, rows) ? kernels.matmul_tiled : kernels.matmul_packed)(share);
-  };
-  const int64_t count = tasks.count();
-  if (pool.threads() > 1 && products >= kSerialProducts) return pool.parallel_for(count, one);
-  for (int64_t task = 0; task < count; ++task) one(task, 0);
+  const auto product = use_tiles(kernels, all.front().rows) ? kernels.matmul_tiled : kernels.matmul_packed;
+  const PanelTasks tasks(all, cut(pool, all, x));
+  tasks.run(pool, [&](const PanelTask& task) { product(packed_share(task, x)); });
 }
 
 }  // namespace

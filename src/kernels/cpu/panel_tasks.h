@@ -1,17 +1,19 @@
 #pragma once
-// Products of several packed matrices (tensor/packed_matrix.h) with the same rows of x, cut into tasks for a pool: a
-// task is some panels of one matrix times some of the rows.
+// Products of several packed matrices (tensor/packed_matrix.h) with the same rows of x, cut into tasks for a pool: the
+// rows are coded or rounded first, and then a task is some panels of one matrix times some of the rows.
 
 #include <algorithm>
 #include <span>
 
+#include "kernels/cpu/ops_on_cpu.h"
 #include "kernels/ops.h"
 #include "tensor/packed_matrix.h"
 
 namespace sluice::kernels::on_cpu {
 
-inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-inline int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
+constexpr int64_t kStreamBytes = 256 * 1024;          // of weights that a task reads when there are few rows
+constexpr int64_t kSerialPanelProducts = 256 * 1024;  // multiply-adds done before another thread has heard of them
+constexpr int64_t kRowSkewBytes = 64;  // between coded or rounded rows, so that they do not meet in one cache set
 
 struct PanelTask {
   const MatmulArgs* args;
@@ -21,6 +23,31 @@ struct PanelTask {
   int64_t row_begin;
   int64_t row_end;
 };
+
+// What PackedShare and Bf16Share have in common: all but the rows of x, how weights are coded, and scratch.
+template <class Share>
+Share share_of(const PanelTask& task) {
+  Share share = {};
+  share.panels = task.view.panels;
+  share.panel_bytes = task.view.panel_bytes;
+  share.n = task.view.n;
+  share.depth = task.view.depth;
+  share.bias = task.args->bias;
+  share.out = task.args->out;
+  share.accumulate = task.args->accumulate;
+  share.row_begin = task.row_begin;
+  share.row_end = task.row_end;
+  share.panel_begin = task.panel_begin;
+  share.panel_end = task.panel_end;
+  return share;
+}
+
+// The panels of all matrices.
+inline int64_t panels_in_all(std::span<const MatmulArgs> all) {
+  int64_t panels = 0;
+  for (const MatmulArgs& args : all) panels += packed_view(*args.weight).panel_count();
+  return panels;
+}
 
 // Every matrix is cut into pieces of at most about `panels` panels, whole multiples of `unit`, that are as equal as can
 // be and as many for each of `threads`: with a smaller last piece all but one of them would wait for the end. Rows are
@@ -35,21 +62,29 @@ class PanelTasks {
   };
   PanelTasks(std::span<const MatmulArgs> all, const Cut& cut) : all_(all), cut_(cut) {}
 
-  int64_t count() const {
-    int64_t tasks = 0;
-    for (const MatmulArgs& args : all_) tasks += pieces(packed_view(*args.weight));
-    return tasks * row_pieces();
-  }
-  PanelTask operator[](int64_t task) const {
-    int64_t piece = task / row_pieces();
-    const MatmulArgs* args = all_.data();
-    PackedView view = packed_view(*args->weight);
-    for (; piece >= pieces(view); view = packed_view(*(++args)->weight)) piece -= pieces(view);
-    const int64_t row = task % row_pieces() * cut_.rows;
-    return {args, view, start(view, piece), start(view, piece + 1), row, std::min(args->rows, row + cut_.rows)};
+  // work(task) for every task.
+  template <class Work>
+  void run(ThreadPool& pool, const Work& work) const {
+    int64_t count = 0, products = 0;
+    for (const MatmulArgs& args : all_) {
+      const PackedView view = packed_view(*args.weight);
+      count += pieces(view) * row_pieces();
+      products += args.rows * view.n * view.k;
+    }
+    const auto one = [&](int64_t index, int) { work(task(index)); };
+    if (pool.threads() > 1 && products >= kSerialPanelProducts) return pool.parallel_for(count, one);
+    for (int64_t index = 0; index < count; ++index) one(index, 0);
   }
 
  private:
+  PanelTask task(int64_t index) const {
+    int64_t piece = index / row_pieces();
+    const MatmulArgs* args = all_.data();
+    PackedView view = packed_view(*args->weight);
+    for (; piece >= pieces(view); view = packed_view(*(++args)->weight)) piece -= pieces(view);
+    const int64_t row = index % row_pieces() * cut_.rows;
+    return {args, view, start(view, piece), start(view, piece + 1), row, std::min(args->rows, row + cut_.rows)};
+  }
   int64_t row_pieces() const { return divide_up(all_.front().rows, cut_.rows); }
   int64_t units(const PackedView& view) const { return divide_up(view.panel_count(), cut_.unit); }
   int64_t pieces(const PackedView& view) const {

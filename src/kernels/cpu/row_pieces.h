@@ -4,8 +4,7 @@
 
 #include <algorithm>
 
-#include "kernels/cpu/kernels.h"
-#include "kernels/cpu/panel_tasks.h"
+#include "kernels/cpu/ops_on_cpu.h"
 #include "kernels/cpu/scratch.h"
 
 namespace sluice::kernels::on_cpu {
@@ -25,28 +24,35 @@ inline void make_rows(const CpuKernels& kernels, const RowSource& source, int64_
   kernels.gated_activation(args, 0, (end - begin) * args.width);
 }
 
-// work(begin, end, x): rows [begin, end) of args.x [rows, k] start at x. Each row once, on any thread.
-template <class Work>
-void for_row_pieces(const CpuKernels& kernels, ThreadPool& pool, const MatmulArgs& args, int64_t k,
-                    const RowSource& source, const Work& work) {
-  constexpr int64_t kSharesPerThread = 4;
+// work(share) for pieces of the rows of args.x, each row once, on any thread. `whole` (CodeShare, RoundShare) says all
+// but which rows and where they are.
+template <class Share, class Work>
+void for_row_shares(const CpuKernels& kernels, ThreadPool& pool, const MatmulArgs& args, const RowSource& source,
+                    const Share& whole, const Work& work) {
   constexpr int64_t kSerialElements = 16 * 1024;  // are done before another thread has heard of them
   constexpr int64_t kMadeElements = 4 * 1024;     // half a level-1 cache, with what they are made of
+  const int64_t k = whole.k;
   const bool made = source.norm != nullptr || source.gated != nullptr;
-  const auto share = [&](int64_t begin, int64_t end) {
-    if (!made) return work(begin, end, args.x + begin * k);
+  const auto piece = [&](int64_t begin, int64_t end, const float* x) {
+    Share share = whole;
+    share.x = x;
+    share.row_begin = begin;
+    share.row_end = end;
+    work(share);
+  };
+  const auto rows = [&](int64_t begin, int64_t end) {
+    if (!made) return piece(begin, end, args.x + begin * k);
     const int64_t step = std::max<int64_t>(1, kMadeElements / k);
-    float* rows = thread_scratch(static_cast<size_t>(std::min(step, end - begin) * k));
+    float* x = thread_scratch(static_cast<size_t>(std::min(step, end - begin) * k));
     for (; begin < end; begin += step) {
-      const int64_t piece_end = std::min(end, begin + step);
-      make_rows(kernels, source, begin, piece_end, rows);
-      work(begin, piece_end, rows);
+      make_rows(kernels, source, begin, std::min(end, begin + step), x);
+      piece(begin, std::min(end, begin + step), x);
     }
   };
-  if (pool.threads() == 1 || args.rows * k < kSerialElements) return share(0, args.rows);
+  if (pool.threads() == 1 || args.rows * k < kSerialElements) return rows(0, args.rows);
   const int64_t step = divide_up(args.rows, kSharesPerThread * pool.threads());
   pool.parallel_for(divide_up(args.rows, step),
-                    [&](int64_t task, int) { share(task * step, std::min(args.rows, (task + 1) * step)); });
+                    [&](int64_t task, int) { rows(task * step, std::min(args.rows, (task + 1) * step)); });
 }
 
 }  // namespace sluice::kernels::on_cpu

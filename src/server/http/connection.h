@@ -18,6 +18,8 @@ namespace sluice::http {
 
 using Time = Stream::Time;
 
+constexpr size_t kProgressBytes = size_t{64} << 10;  // of a request's body, that each deadline must bring
+
 class Protocol {
  public:
   virtual ~Protocol() = default;

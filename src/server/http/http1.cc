@@ -14,7 +14,6 @@ constexpr size_t kSmallBody = 16384;  // copied behind its head, to be written a
 constexpr uint64_t kDiscardMax = uint64_t{256}
                                  << 10;          // an unwanted body up to this is read, so that the connection lives on
 constexpr size_t kReserveMax = size_t{1} << 20;  // of a body, on the word of Content-Length alone
-constexpr size_t kProgressBytes = size_t{64} << 10;  // of a body, that each deadline must bring
 
 class Http1 final : public Protocol, public Outlet {
  public:

@@ -23,7 +23,7 @@ struct SuspendIn {
   std::coroutine_handle<>& waiter;
 };
 
-Error gone() { return {ErrorCode::kCancelled, "the client has closed the stream", {}, {}}; }
+Error stream_gone() { return {ErrorCode::kCancelled, "the client has closed the stream", {}, {}}; }
 
 }  // namespace
 
@@ -100,12 +100,12 @@ Task<Result<void>> Http2::wait_below(Http2Stream& stream, size_t unsent_max) {
     co_await SuspendIn{stream.waiter};
   }
   if (stream.too_slow) co_return Error{ErrorCode::kDeadlineExceeded, "the client did not read its stream", {}, {}};
-  if (stream.exchange.disconnected() || (stream.closed && !stream.end_sent)) co_return gone();
+  if (stream.exchange.disconnected() || (stream.closed && !stream.end_sent)) co_return stream_gone();
   co_return Result<void>();
 }
 
 Task<Result<void>> Http2Stream::send_whole(int status, Headers headers, std::string body, bool length_only) {
-  if (closed) co_return gone();
+  if (closed) co_return stream_gone();
   const bool has_body = !length_only && !body.empty();
   const bool tell_length = status != 204 && status != 304;
   const size_t length = body.size();
@@ -119,13 +119,13 @@ Task<Result<void>> Http2Stream::send_whole(int status, Headers headers, std::str
 }
 
 Task<Result<void>> Http2Stream::send_head(int status, Headers headers, bool body_follows) {
-  if (closed) co_return gone();
+  if (closed) co_return stream_gone();
   connection.submit_head(*this, status, headers, std::nullopt, body_follows);
   co_return Result<void>();
 }
 
 Task<Result<void>> Http2Stream::send_chunk(std::string_view chunk) {
-  if (closed) co_return gone();
+  if (closed) co_return stream_gone();
   if (out_begin > kHighWater) {
     out.erase(0, out_begin);
     out_begin = 0;
@@ -137,7 +137,7 @@ Task<Result<void>> Http2Stream::send_chunk(std::string_view chunk) {
 }
 
 Task<Result<void>> Http2Stream::send_end() {
-  if (closed) co_return gone();
+  if (closed) co_return stream_gone();
   out_ended = true;
   connection.resume(*this);
   co_return co_await connection.wait_below(*this, 0);

@@ -8,11 +8,10 @@
 namespace sluice::http {
 namespace {
 
-constexpr size_t kProgressBytes = size_t{64} << 10;  // of a request's body, that each deadline must bring
-constexpr int32_t kConnectionWindow = 4 << 20;       // bytes a client may send ahead of us, in all
-constexpr uint32_t kStreamWindow = 1 << 20;          // … per stream
-constexpr int kContinuationsMax = 64;                // frames of one header block
-constexpr double kResetsPerSecond = 50;              // and for long (CVE-2023-44487)
+constexpr int32_t kConnectionWindow = 4 << 20;  // bytes a client may send ahead of us, in all
+constexpr uint32_t kStreamWindow = 1 << 20;     // … per stream
+constexpr int kContinuationsMax = 64;           // frames of one header block
+constexpr double kResetsPerSecond = 50;         // and for long (CVE-2023-44487)
 
 }  // namespace
 

@@ -16,7 +16,7 @@ void read_answer_length(FieldReader& fields, api::SamplingParams& sampling) {
   check_min_tokens(fields, sampling);
 }
 
-void read_logprobs(FieldReader& fields, api::SamplingParams& sampling, AnswerOptions& answer) {
+void read_chat_logprobs(FieldReader& fields, api::SamplingParams& sampling, AnswerOptions& answer) {
   answer.logprobs = fields.boolean(field::kChatLogprobs).value_or(false);
   const auto top = fields.integer(field::kTopLogprobs);
   if (top.value_or(0) > 0 && !answer.logprobs) {
@@ -53,7 +53,7 @@ Result<GenerateCall> parse_chat_request(const Json& body, const ParseOptions& op
   call.answer.reasoning = fields.boolean(field::kIncludeReasoning).value_or(true);
   read_sampling(fields, options, request, call.answer);
   read_answer_length(fields, request.sampling);
-  read_logprobs(fields, request.sampling, call.answer);
+  read_chat_logprobs(fields, request.sampling, call.answer);
   read_stream_options(fields, call.answer);
   check_modalities(fields);
   if (!fields.ok()) return fields.error();

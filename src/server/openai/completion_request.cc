@@ -23,7 +23,7 @@ void read_answer_length(FieldReader& fields, api::SamplingParams& sampling, Answ
   check_min_tokens(fields, sampling);
 }
 
-void read_logprobs(FieldReader& fields, api::SamplingParams& sampling, AnswerOptions& answer) {
+void read_completion_logprobs(FieldReader& fields, api::SamplingParams& sampling, AnswerOptions& answer) {
   answer.echo = fields.boolean(field::kEcho).value_or(false);
   const auto logprobs = fields.integer(field::kCompletionLogprobs);
   if (!logprobs) return;
@@ -58,7 +58,7 @@ Result<GenerateCall> parse_completion_request(const Json& body, const ParseOptio
   std::vector<api::Prompt> prompts = read_text_prompts(fields, "prompt", add_special, options.limits.prompts_max);
   read_sampling(fields, options, request, call.answer);
   read_answer_length(fields, request.sampling, call.answer);
-  read_logprobs(fields, request.sampling, call.answer);
+  read_completion_logprobs(fields, request.sampling, call.answer);
   read_stream_options(fields, call.answer);
   refuse_completion_fields(fields, request.choices);
   if (!fields.ok()) return fields.error();

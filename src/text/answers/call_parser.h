@@ -18,6 +18,8 @@
 
 namespace sluice::text::answers {
 
+constexpr size_t kNameBytesMax = 256;  // of a function; what is longer is no call
+
 class CallParser {
  public:
   virtual ~CallParser() = default;

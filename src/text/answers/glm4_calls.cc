@@ -5,8 +5,6 @@
 namespace sluice::text::answers {
 namespace {
 
-constexpr size_t kNameBytesMax = 256;
-
 class Glm4Calls final : public CallParser {
  public:
   explicit Glm4Calls(std::shared_ptr<const ToolSet> tools) : CallParser(std::move(tools)) {}

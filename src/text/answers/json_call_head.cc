@@ -4,16 +4,16 @@
 
 #include "base/json.h"
 #include "base/strings.h"
+#include "text/answers/call_parser.h"
 #include "text/answers/json_span.h"
 #include "text/answers/markers.h"
 
 namespace sluice::text::answers {
 namespace {
 
-using Outcome = JsonCallHead::Outcome;
-constexpr size_t kNameBytesMax = 256;
-
 class HeadReader {
+  using Outcome = JsonCallHead::Outcome;
+
  public:
   HeadReader(std::string_view text, bool strict) : text_(text), strict_(strict) {}
 

@@ -9,8 +9,6 @@
 namespace sluice::text::answers {
 namespace {
 
-constexpr size_t kNameBytesMax = 256;
-
 bool is_name_byte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
          c == '.' || c == ':' || c == '/';

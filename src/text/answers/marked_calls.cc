@@ -5,7 +5,6 @@
 namespace sluice::text::answers {
 namespace {
 
-constexpr size_t kNameBytesMax = 256;
 constexpr std::string_view kFence = "```";
 
 class MarkedCalls final : public CallParser {

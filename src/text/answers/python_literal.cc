@@ -8,8 +8,7 @@
 namespace sluice::text::answers {
 namespace {
 
-using Outcome = PythonRead::Outcome;
-constexpr int kDepthMax = 64;
+constexpr int kLiteralDepthMax = 64;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool begins_name(char c) {
@@ -37,10 +36,12 @@ void append_utf8(std::string& out, uint32_t code) {
 
 class LiteralReader {
  public:
+  using Outcome = PythonRead::Outcome;
+
   LiteralReader(std::string_view text, size_t at, std::string& json) : text_(text), at_(at), json_(json) {}
 
   Outcome value(int depth) {
-    if (depth > kDepthMax) return Outcome::kBad;
+    if (depth > kLiteralDepthMax) return Outcome::kBad;
     at_ = skip_space(text_, at_);
     if (at_ >= text_.size()) return Outcome::kMore;
     const char c = text_[at_];
@@ -267,21 +268,21 @@ class LiteralReader {
 
 PythonRead read_python_literal(std::string_view text, size_t at, std::string& json) {
   LiteralReader reader(text, at, json);
-  const Outcome outcome = reader.value(0);
+  const auto outcome = reader.value(0);
   return {outcome, reader.at()};
 }
 
 PythonRead read_python_name(std::string_view text, size_t at) {
-  if (at >= text.size()) return {Outcome::kMore, at};
-  if (!begins_name(text[at])) return {Outcome::kBad, at};
+  if (at >= text.size()) return {PythonRead::Outcome::kMore, at};
+  if (!begins_name(text[at])) return {PythonRead::Outcome::kBad, at};
   size_t end = at;
   while (end < text.size() && (begins_name(text[end]) || is_digit(text[end]) || text[end] == '.')) ++end;
-  return {Outcome::kValue, end};
+  return {PythonRead::Outcome::kValue, end};
 }
 
 PythonRead read_python_arguments(std::string_view text, size_t at, std::string& json) {
   LiteralReader reader(text, at, json);
-  const Outcome outcome = reader.keywords();
+  const auto outcome = reader.keywords();
   return {outcome, reader.at()};
 }
 

@@ -8,8 +8,6 @@
 namespace sluice::text::answers {
 namespace {
 
-constexpr size_t kNameBytesMax = 256;
-
 bool is_name(std::string_view text) {
   return !text.empty() && text.size() <= kNameBytesMax &&
          text.find_first_of(" \t\r\n<>{}[]\"'") == std::string_view::npos;

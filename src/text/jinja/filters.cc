@@ -42,7 +42,7 @@ Result<Value> absolute(Budget&, const Value& input, Arguments arguments) {
 
 // ---- numbers from text, as Python's int() and float() read them ----
 
-std::string without_underscores(std::string_view text) {
+std::string without_inner_underscores(std::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
     const bool between = i > 0 && i + 1 < text.size() && std::isalnum(static_cast<unsigned char>(text[i - 1])) &&
@@ -53,7 +53,7 @@ std::string without_underscores(std::string_view text) {
 }
 
 std::optional<double> read_float(std::string_view text) {
-  std::string digits = without_underscores(strip(text, Side::kBoth));
+  std::string digits = without_inner_underscores(strip(text, Side::kBoth));
   const bool negative = digits.starts_with('-');
   if (negative || digits.starts_with('+')) digits.erase(0, 1);
   const std::string lower = to_lower_ascii(digits);
@@ -78,7 +78,7 @@ struct IntegerText {
   int64_t value = 0;
 };
 IntegerText read_integer(std::string_view text, int base) {
-  std::string digits = without_underscores(strip(text, Side::kBoth));
+  std::string digits = without_inner_underscores(strip(text, Side::kBoth));
   const bool negative = digits.starts_with('-');
   if (negative || digits.starts_with('+')) digits.erase(0, 1);
   if (digits.size() > 2 && digits[0] == '0') {
@@ -238,24 +238,28 @@ Result<Value> filesize_filter(Budget& budget, const Value& input, Arguments argu
   return Value(cat(text, " ", binary ? kBinary[i] : kDecimal[i]));
 }
 
-struct Entry {
-  std::string_view name;
-  FilterFunction function;
-};
-constexpr std::array kFilters = {
-    Entry{"default", default_value}, Entry{"d", default_value},    Entry{"length", length_filter},
-    Entry{"count", length_filter},   Entry{"tojson", to_json},     Entry{"items", items_filter},
-    Entry{"int", int_filter},        Entry{"float", float_filter}, Entry{"abs", absolute},
-    Entry{"round", round_filter},    Entry{"attr", attr_filter},   Entry{"random", unsupported},
-    Entry{"urlize", unsupported},    Entry{"pprint", unsupported}, Entry{"filesizeformat", filesize_filter},
+constexpr std::array kOtherFilters = {
+    NamedFilter{"default", default_value},
+    NamedFilter{"d", default_value},
+    NamedFilter{"length", length_filter},
+    NamedFilter{"count", length_filter},
+    NamedFilter{"tojson", to_json},
+    NamedFilter{"items", items_filter},
+    NamedFilter{"int", int_filter},
+    NamedFilter{"float", float_filter},
+    NamedFilter{"abs", absolute},
+    NamedFilter{"round", round_filter},
+    NamedFilter{"attr", attr_filter},
+    NamedFilter{"random", unsupported},
+    NamedFilter{"urlize", unsupported},
+    NamedFilter{"pprint", unsupported},
+    NamedFilter{"filesizeformat", filesize_filter},
 };
 
 }  // namespace
 
 FilterFunction find_filter(std::string_view name) {
-  for (const Entry& entry : kFilters) {
-    if (entry.name == name) return entry.function;
-  }
+  if (const auto found = find_named<FilterFunction>(kOtherFilters, name)) return found;
   if (const FilterFunction found = find_text_filter(name)) return found;
   if (const FilterFunction found = find_sequence_filter(name)) return found;
   return find_selection_filter(name);

@@ -81,23 +81,18 @@ Result<Value> selection(Budget& budget, const Value& input, Arguments arguments)
   return make_generator(std::move(kept));
 }
 
-struct Entry {
-  std::string_view name;
-  FilterFunction function;
-};
-constexpr std::array kFilters = {
-    Entry{"map", map_filter},
-    Entry{"select", selection<false, true>},
-    Entry{"reject", selection<false, false>},
-    Entry{"selectattr", selection<true, true>},
-    Entry{"rejectattr", selection<true, false>},
+constexpr std::array kSelectionFilters = {
+    NamedFilter{"map", map_filter},
+    NamedFilter{"select", selection<false, true>},
+    NamedFilter{"reject", selection<false, false>},
+    NamedFilter{"selectattr", selection<true, true>},
+    NamedFilter{"rejectattr", selection<true, false>},
 };
 
 }  // namespace
 
 FilterFunction find_selection_filter(std::string_view name) {
-  const auto* found = std::find_if(kFilters.begin(), kFilters.end(), [&](const Entry& e) { return e.name == name; });
-  return found == kFilters.end() ? nullptr : found->function;
+  return find_named<FilterFunction>(kSelectionFilters, name);
 }
 
 }  // namespace sluice::text::jinja

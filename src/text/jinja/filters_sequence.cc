@@ -274,32 +274,27 @@ Result<Value> slice_filter(Budget& budget, const Value& input, Arguments argumen
   return make_generator(std::move(rows));
 }
 
-struct Entry {
-  std::string_view name;
-  FilterFunction function;
-};
-constexpr std::array kFilters = {
-    Entry{"join", join_filter},
-    Entry{"first", first},
-    Entry{"last", last},
-    Entry{"list", list_filter},
-    Entry{"sort", sort_filter},
-    Entry{"dictsort", dictsort},
-    Entry{"unique", unique},
-    Entry{"reverse", reverse_filter},
-    Entry{"min", extreme<false>},
-    Entry{"max", extreme<true>},
-    Entry{"sum", sum},
-    Entry{"groupby", group_by},
-    Entry{"batch", batch},
-    Entry{"slice", slice_filter},
+constexpr std::array kSequenceFilters = {
+    NamedFilter{"join", join_filter},
+    NamedFilter{"first", first},
+    NamedFilter{"last", last},
+    NamedFilter{"list", list_filter},
+    NamedFilter{"sort", sort_filter},
+    NamedFilter{"dictsort", dictsort},
+    NamedFilter{"unique", unique},
+    NamedFilter{"reverse", reverse_filter},
+    NamedFilter{"min", extreme<false>},
+    NamedFilter{"max", extreme<true>},
+    NamedFilter{"sum", sum},
+    NamedFilter{"groupby", group_by},
+    NamedFilter{"batch", batch},
+    NamedFilter{"slice", slice_filter},
 };
 
 }  // namespace
 
 FilterFunction find_sequence_filter(std::string_view name) {
-  const auto* found = std::find_if(kFilters.begin(), kFilters.end(), [&](const Entry& e) { return e.name == name; });
-  return found == kFilters.end() ? nullptr : found->function;
+  return find_named<FilterFunction>(kSequenceFilters, name);
 }
 
 }  // namespace sluice::text::jinja

@@ -35,8 +35,12 @@ Result<Value> by_method(Budget& budget, std::string_view method, const Value& in
   SLUICE_TRY(const Value text, soft_text(budget, input));
   return find_text_method(method)(budget, text, std::move(arguments));
 }
-Result<Value> upper(Budget& b, const Value& input, Arguments a) { return by_method(b, "upper", input, std::move(a)); }
-Result<Value> lower(Budget& b, const Value& input, Arguments a) { return by_method(b, "lower", input, std::move(a)); }
+Result<Value> upper_filter(Budget& b, const Value& input, Arguments a) {
+  return by_method(b, "upper", input, std::move(a));
+}
+Result<Value> lower_filter(Budget& b, const Value& input, Arguments a) {
+  return by_method(b, "lower", input, std::move(a));
+}
 Result<Value> capitalize_filter(Budget& b, const Value& input, Arguments a) {
   return by_method(b, "capitalize", input, std::move(a));
 }
@@ -389,38 +393,31 @@ Result<Value> xml_attributes(Budget& budget, const Value& input, Arguments argum
   return Value(std::move(text));
 }
 
-struct Entry {
-  std::string_view name;
-  FilterFunction function;
-};
-constexpr std::array kFilters = {
-    Entry{"trim", trim},
-    Entry{"string", string_filter},
-    Entry{"upper", upper},
-    Entry{"lower", lower},
-    Entry{"capitalize", capitalize_filter},
-    Entry{"title", title},
-    Entry{"center", center},
-    Entry{"format", format_filter},
-    Entry{"replace", replace_filter},
-    Entry{"indent", indent},
-    Entry{"truncate", truncate},
-    Entry{"wordcount", word_count},
-    Entry{"wordwrap", word_wrap},
-    Entry{"safe", safe},
-    Entry{"escape", escape},
-    Entry{"e", escape},
-    Entry{"forceescape", force_escape},
-    Entry{"striptags", strip_tags},
-    Entry{"urlencode", url_encode},
-    Entry{"xmlattr", xml_attributes},
+constexpr std::array kTextFilters = {
+    NamedFilter{"trim", trim},
+    NamedFilter{"string", string_filter},
+    NamedFilter{"upper", upper_filter},
+    NamedFilter{"lower", lower_filter},
+    NamedFilter{"capitalize", capitalize_filter},
+    NamedFilter{"title", title},
+    NamedFilter{"center", center},
+    NamedFilter{"format", format_filter},
+    NamedFilter{"replace", replace_filter},
+    NamedFilter{"indent", indent},
+    NamedFilter{"truncate", truncate},
+    NamedFilter{"wordcount", word_count},
+    NamedFilter{"wordwrap", word_wrap},
+    NamedFilter{"safe", safe},
+    NamedFilter{"escape", escape},
+    NamedFilter{"e", escape},
+    NamedFilter{"forceescape", force_escape},
+    NamedFilter{"striptags", strip_tags},
+    NamedFilter{"urlencode", url_encode},
+    NamedFilter{"xmlattr", xml_attributes},
 };
 
 }  // namespace
 
-FilterFunction find_text_filter(std::string_view name) {
-  const auto* found = std::find_if(kFilters.begin(), kFilters.end(), [&](const Entry& e) { return e.name == name; });
-  return found == kFilters.end() ? nullptr : found->function;
-}
+FilterFunction find_text_filter(std::string_view name) { return find_named<FilterFunction>(kTextFilters, name); }
 
 }  // namespace sluice::text::jinja

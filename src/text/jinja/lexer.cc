@@ -30,7 +30,7 @@ constexpr std::array kOperators = {
     Operator{",", TokenType::kComma},         Operator{";", TokenType::kSemicolon},
 };
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_ascii_digit(char c) { return c >= '0' && c <= '9'; }
 
 // Length of digits with single underscores between them at `text`'s start: (\d+_)*\d+
 template <class IsDigit>
@@ -51,16 +51,16 @@ size_t digit_run(std::string_view text, IsDigit is) {
 size_t exponent_length(std::string_view text) {
   if (text.empty() || (text[0] != 'e' && text[0] != 'E')) return 0;
   const size_t sign = text.size() > 1 && (text[1] == '+' || text[1] == '-') ? 2 : 1;
-  const size_t digits = digit_run(text.substr(sign), is_digit);
+  const size_t digits = digit_run(text.substr(sign), is_ascii_digit);
   return digits > 0 ? sign + digits : 0;
 }
 
 size_t float_length(std::string_view text) {
-  const size_t whole = digit_run(text, is_digit);
+  const size_t whole = digit_run(text, is_ascii_digit);
   if (whole == 0) return 0;
   size_t fraction = 0;
   if (whole < text.size() && text[whole] == '.') {
-    const size_t digits = digit_run(text.substr(whole + 1), is_digit);
+    const size_t digits = digit_run(text.substr(whole + 1), is_ascii_digit);
     if (digits > 0) fraction = digits + 1;
   }
   const size_t exponent = exponent_length(text.substr(whole + fraction));
@@ -80,8 +80,8 @@ size_t prefixed_integer_length(std::string_view text) {
 
 size_t integer_length(std::string_view text) {
   if (const size_t prefixed = prefixed_integer_length(text)) return prefixed;
-  if (text.empty() || !is_digit(text[0])) return 0;
-  return text[0] == '0' ? digit_run(text, [](char c) { return c == '0'; }) : digit_run(text, is_digit);
+  if (text.empty() || !is_ascii_digit(text[0])) return 0;
+  return text[0] == '0' ? digit_run(text, [](char c) { return c == '0'; }) : digit_run(text, is_ascii_digit);
 }
 
 class Lexer {

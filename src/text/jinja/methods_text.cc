@@ -9,6 +9,7 @@
 #include "text/jinja/format.h"
 #include "text/jinja/lookup.h"
 #include "text/jinja/methods.h"
+#include "text/jinja/named.h"
 #include "text/jinja/text_search.h"
 
 namespace sluice::text::jinja {
@@ -351,63 +352,61 @@ Result<Value> is_identifier(Budget&, const Value& self, Arguments) {
   return Value(!self.text().empty() && identifier_length(self.text()) == self.text().size());
 }
 
-struct Entry {
-  std::string_view name;
-  Method method;
-};
+using NamedMethod = Named<Method>;
 constexpr std::array kMethods = {
-    Entry{"capitalize", mapped<capitalize>},
-    Entry{"casefold", mapped<fold_case>},
-    Entry{"center", justify<'^'>},
-    Entry{"count", count},
-    Entry{"endswith", starts_or_ends<false>},
-    Entry{"expandtabs", expandtabs},
-    Entry{"find", find_method_of_text<false, false>},
-    Entry{"format", format},
-    Entry{"format_map", format_map},
-    Entry{"index", find_method_of_text<false, true>},
-    Entry{"isalnum", all_are<is_alnum>},
-    Entry{"isalpha", all_are<is_letter>},
-    Entry{"isascii", all_are<is_ascii_code, true>},
-    Entry{"isdecimal", all_are<is_decimal>},
-    Entry{"isdigit", all_are<is_digit>},
-    Entry{"isidentifier", is_identifier},
-    Entry{"islower", cased<is_lower, is_upper>},
-    Entry{"isnumeric", all_are<is_numeric>},
-    Entry{"isprintable", all_are<is_printable, true>},
-    Entry{"isspace", all_are<is_space>},
-    Entry{"istitle", is_title},
-    Entry{"isupper", cased<is_upper, is_lower>},
-    Entry{"join", join},
-    Entry{"ljust", justify<'<'>},
-    Entry{"lower", mapped<to_lower>},
-    Entry{"lstrip", stripped<Side::kLeft>},
-    Entry{"partition", partition<false>},
-    Entry{"removeprefix", remove_affix<true>},
-    Entry{"removesuffix", remove_affix<false>},
-    Entry{"replace", replace_method},
-    Entry{"rfind", find_method_of_text<true, false>},
-    Entry{"rindex", find_method_of_text<true, true>},
-    Entry{"rjust", justify<'>'>},
-    Entry{"rpartition", partition<true>},
-    Entry{"rsplit", split_method<true>},
-    Entry{"rstrip", stripped<Side::kRight>},
-    Entry{"split", split_method<false>},
-    Entry{"splitlines", splitlines},
-    Entry{"startswith", starts_or_ends<true>},
-    Entry{"strip", stripped<Side::kBoth>},
-    Entry{"swapcase", mapped<swap_case>},
-    Entry{"title", mapped<title_case>},
-    Entry{"upper", mapped<to_upper>},
-    Entry{"zfill", zfill},
+    NamedMethod{"capitalize", mapped<capitalize>},
+    NamedMethod{"casefold", mapped<fold_case>},
+    NamedMethod{"center", justify<'^'>},
+    NamedMethod{"count", count},
+    NamedMethod{"endswith", starts_or_ends<false>},
+    NamedMethod{"expandtabs", expandtabs},
+    NamedMethod{"find", find_method_of_text<false, false>},
+    NamedMethod{"format", format},
+    NamedMethod{"format_map", format_map},
+    NamedMethod{"index", find_method_of_text<false, true>},
+    NamedMethod{"isalnum", all_are<is_alnum>},
+    NamedMethod{"isalpha", all_are<is_letter>},
+    NamedMethod{"isascii", all_are<is_ascii_code, true>},
+    NamedMethod{"isdecimal", all_are<is_decimal>},
+    NamedMethod{"isdigit", all_are<is_digit>},
+    NamedMethod{"isidentifier", is_identifier},
+    NamedMethod{"islower", cased<is_lower, is_upper>},
+    NamedMethod{"isnumeric", all_are<is_numeric>},
+    NamedMethod{"isprintable", all_are<is_printable, true>},
+    NamedMethod{"isspace", all_are<is_space>},
+    NamedMethod{"istitle", is_title},
+    NamedMethod{"isupper", cased<is_upper, is_lower>},
+    NamedMethod{"join", join},
+    NamedMethod{"ljust", justify<'<'>},
+    NamedMethod{"lower", mapped<to_lower>},
+    NamedMethod{"lstrip", stripped<Side::kLeft>},
+    NamedMethod{"partition", partition<false>},
+    NamedMethod{"removeprefix", remove_affix<true>},
+    NamedMethod{"removesuffix", remove_affix<false>},
+    NamedMethod{"replace", replace_method},
+    NamedMethod{"rfind", find_method_of_text<true, false>},
+    NamedMethod{"rindex", find_method_of_text<true, true>},
+    NamedMethod{"rjust", justify<'>'>},
+    NamedMethod{"rpartition", partition<true>},
+    NamedMethod{"rsplit", split_method<true>},
+    NamedMethod{"rstrip", stripped<Side::kRight>},
+    NamedMethod{"split", split_method<false>},
+    NamedMethod{"splitlines", splitlines},
+    NamedMethod{"startswith", starts_or_ends<true>},
+    NamedMethod{"strip", stripped<Side::kBoth>},
+    NamedMethod{"swapcase", mapped<swap_case>},
+    NamedMethod{"title", mapped<title_case>},
+    NamedMethod{"upper", mapped<to_upper>},
+    NamedMethod{"zfill", zfill},
 };
 
 }  // namespace
 
 Method find_text_method(std::string_view name) {
-  const auto found = std::lower_bound(kMethods.begin(), kMethods.end(), name,
-                                      [](const Entry& entry, std::string_view wanted) { return entry.name < wanted; });
-  return found != kMethods.end() && found->name == name ? found->method : nullptr;
+  const auto found =
+      std::lower_bound(kMethods.begin(), kMethods.end(), name,
+                       [](const NamedMethod& entry, std::string_view wanted) { return entry.name < wanted; });
+  return found != kMethods.end() && found->name == name ? found->function : nullptr;
 }
 
 }  // namespace sluice::text::jinja

@@ -8,6 +8,7 @@
 #include "text/jinja/filters.h"
 #include "text/jinja/lookup.h"
 #include "text/jinja/methods.h"
+#include "text/jinja/named.h"
 #include "text/jinja/print.h"
 
 namespace sluice::text::jinja {
@@ -67,13 +68,13 @@ Result<bool> same_as(Budget&, const Value& input, Arguments arguments) {
   return input.same_as(bound[0]);
 }
 
-Result<bool> cased(Budget& budget, const Value& input, std::string_view method) {
+Result<bool> has_case(Budget& budget, const Value& input, std::string_view method) {
   SLUICE_TRY(std::string text, print(budget, input));
   SLUICE_TRY(const Value result, find_text_method(method)(budget, Value(std::move(text)), {}));
   return result.truth();
 }
-Result<bool> lower(Budget& budget, const Value& input, Arguments) { return cased(budget, input, "islower"); }
-Result<bool> upper(Budget& budget, const Value& input, Arguments) { return cased(budget, input, "isupper"); }
+Result<bool> is_lower_text(Budget& budget, const Value& input, Arguments) { return has_case(budget, input, "islower"); }
+Result<bool> is_upper_text(Budget& budget, const Value& input, Arguments) { return has_case(budget, input, "isupper"); }
 
 Result<void> as_name(const Value& input) {
   if (hashable(input)) return {};
@@ -88,58 +89,51 @@ Result<bool> is_test(Budget&, const Value& input, Arguments) {
   return input.is_string() && find_predicate(input.text()) != nullptr;
 }
 
-struct Entry {
-  std::string_view name;
-  Predicate predicate;
-};
+using NamedTest = Named<Predicate>;
 constexpr std::array kPredicates = {
-    Entry{"defined", plain<defined>},
-    Entry{"undefined", plain<undefined>},
-    Entry{"none", plain<none>},
-    Entry{"string", plain<string>},
-    Entry{"mapping", plain<mapping>},
-    Entry{"iterable", plain<is_iterable>},
-    Entry{"sequence", plain<sequence>},
-    Entry{"number", plain<number>},
-    Entry{"integer", plain<integer>},
-    Entry{"float", plain<is_float>},
-    Entry{"boolean", plain<boolean>},
-    Entry{"true", plain<is_true>},
-    Entry{"false", plain<is_false>},
-    Entry{"callable", plain<is_callable>},
-    Entry{"escaped", plain<escaped>},
-    Entry{"odd", odd},
-    Entry{"even", even},
-    Entry{"divisibleby", divisible_by},
-    Entry{"sameas", same_as},
-    Entry{"lower", lower},
-    Entry{"upper", upper},
-    Entry{"filter", is_filter},
-    Entry{"test", is_test},
-    Entry{"in", compared<Comparison::kIn>},
-    Entry{"==", compared<Comparison::kEqual>},
-    Entry{"eq", compared<Comparison::kEqual>},
-    Entry{"equalto", compared<Comparison::kEqual>},
-    Entry{"!=", compared<Comparison::kNotEqual>},
-    Entry{"ne", compared<Comparison::kNotEqual>},
-    Entry{">", compared<Comparison::kGreater>},
-    Entry{"gt", compared<Comparison::kGreater>},
-    Entry{"greaterthan", compared<Comparison::kGreater>},
-    Entry{">=", compared<Comparison::kGreaterEqual>},
-    Entry{"ge", compared<Comparison::kGreaterEqual>},
-    Entry{"<", compared<Comparison::kLess>},
-    Entry{"lt", compared<Comparison::kLess>},
-    Entry{"lessthan", compared<Comparison::kLess>},
-    Entry{"<=", compared<Comparison::kLessEqual>},
-    Entry{"le", compared<Comparison::kLessEqual>},
+    NamedTest{"defined", plain<defined>},
+    NamedTest{"undefined", plain<undefined>},
+    NamedTest{"none", plain<none>},
+    NamedTest{"string", plain<string>},
+    NamedTest{"mapping", plain<mapping>},
+    NamedTest{"iterable", plain<is_iterable>},
+    NamedTest{"sequence", plain<sequence>},
+    NamedTest{"number", plain<number>},
+    NamedTest{"integer", plain<integer>},
+    NamedTest{"float", plain<is_float>},
+    NamedTest{"boolean", plain<boolean>},
+    NamedTest{"true", plain<is_true>},
+    NamedTest{"false", plain<is_false>},
+    NamedTest{"callable", plain<is_callable>},
+    NamedTest{"escaped", plain<escaped>},
+    NamedTest{"odd", odd},
+    NamedTest{"even", even},
+    NamedTest{"divisibleby", divisible_by},
+    NamedTest{"sameas", same_as},
+    NamedTest{"lower", is_lower_text},
+    NamedTest{"upper", is_upper_text},
+    NamedTest{"filter", is_filter},
+    NamedTest{"test", is_test},
+    NamedTest{"in", compared<Comparison::kIn>},
+    NamedTest{"==", compared<Comparison::kEqual>},
+    NamedTest{"eq", compared<Comparison::kEqual>},
+    NamedTest{"equalto", compared<Comparison::kEqual>},
+    NamedTest{"!=", compared<Comparison::kNotEqual>},
+    NamedTest{"ne", compared<Comparison::kNotEqual>},
+    NamedTest{">", compared<Comparison::kGreater>},
+    NamedTest{"gt", compared<Comparison::kGreater>},
+    NamedTest{"greaterthan", compared<Comparison::kGreater>},
+    NamedTest{">=", compared<Comparison::kGreaterEqual>},
+    NamedTest{"ge", compared<Comparison::kGreaterEqual>},
+    NamedTest{"<", compared<Comparison::kLess>},
+    NamedTest{"lt", compared<Comparison::kLess>},
+    NamedTest{"lessthan", compared<Comparison::kLess>},
+    NamedTest{"<=", compared<Comparison::kLessEqual>},
+    NamedTest{"le", compared<Comparison::kLessEqual>},
 };
 
 }  // namespace
 
-Predicate find_predicate(std::string_view name) {
-  const auto* found =
-      std::find_if(kPredicates.begin(), kPredicates.end(), [&](const Entry& e) { return e.name == name; });
-  return found == kPredicates.end() ? nullptr : found->predicate;
-}
+Predicate find_predicate(std::string_view name) { return find_named<Predicate>(kPredicates, name); }
 
 }  // namespace sluice::text::jinja
