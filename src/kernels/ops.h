@@ -52,6 +52,8 @@ struct MatmulArgs {
   const float* bias = nullptr;  // [N] or null
   float* out;                   // [rows, N]
   bool accumulate = false;      // out += instead of out =
+  // With few rows: how far ahead of what is read the next weights are called for, in bytes; 0: as the table sees fit.
+  int prefetch_bytes = 0;
 };
 
 // Rotary embedding, in place, of the first `rotary_dim` elements of every head.

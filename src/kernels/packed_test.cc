@@ -204,6 +204,21 @@ TEST_P(PackedTest, MakesRowsOfANormOrAnActivation) {
   }
 }
 
+TEST_P(PackedTest, PrefetchingChangesNoBit) {
+  Random random(9);
+  const std::vector<float> x = random.normals(3 * 384);
+  for (const int bits : {4, 8, 16}) {
+    const PackedWeight weight({.bits = bits, .group = bits == 16 ? 0 : 32}, 70, 384, random.normals(70 * 384));
+    std::vector<float> out(3 * 70);
+    MatmulArgs args = {.x = x.data(), .rows = 3, .weight = &weight.tensor, .out = out.data()};
+    for (const int bytes : {64, 1 << 20}) {  // the latter far behind the matrix: nothing is read there
+      args.prefetch_bytes = bytes;
+      ops().matmul(pool_, args);
+      EXPECT_TRUE(same_bits(out, multiply(ops(), pool_, x, weight.tensor))) << bits << " bits, " << bytes;
+    }
+  }
+}
+
 TEST_P(PackedTest, AccumulatesOntoTheOutput) {
   Random random(6);
   const std::vector<float> x = random.normals(9 * 64);

@@ -14,7 +14,8 @@ constexpr int kFewRowsMax = 32;  // steps up to here are decoding; prefill chunk
 constexpr int kTrialRows = 64;   // of the prompts with which tables and threads are compared
 constexpr int kChunks[] = {32, 64, 128, 256, 512, 1024};
 constexpr int kBatches[] = {64, 128, 256};
-constexpr int kRepeats = 4;  // of a measurement; the shortest counts
+constexpr int kPrefetchBytes[] = {0, 1024, 4096, 8192};  // the table's own first
+constexpr int kRepeats = 4;                              // of a measurement; the shortest counts
 constexpr double kSmallParameters = 50e6;
 
 double parameters(const model::DecoderSpec& spec) {
@@ -33,6 +34,9 @@ std::vector<int> thread_counts(int most) {
 struct Way {
   const kernels::Ops* ops;
   int threads;
+  int prefetch_bytes = 0;
+
+  WorkTuning tuning() const { return {threads, std::string(ops->name), prefetch_bytes}; }
 };
 
 class Tuner {
@@ -52,8 +56,9 @@ class Tuner {
     SLUICE_TRY(prefill.ops, choose_table(kTrialRows));
     SLUICE_TRY(decode.threads, choose_threads(decode, 1));
     SLUICE_TRY(prefill.threads, choose_threads(prefill, kTrialRows));
-    tuning_.decode = {decode.threads, std::string(decode.ops->name)};
-    tuning_.prefill = {prefill.threads, std::string(prefill.ops->name)};
+    SLUICE_TRY(decode.prefetch_bytes, choose_prefetch(decode));
+    tuning_.decode = decode.tuning();
+    tuning_.prefill = prefill.tuning();
     std::vector<Point> chunks, batches;
     for (const int rows : kChunks) {
       if (rows > rows_max_) break;
@@ -115,7 +120,7 @@ class Tuner {
   }
 
   Result<double> step(const Way& way, int sequences, int rows) {
-    const model::StepMeans means = {.ops = way.ops, .threads = way.threads};
+    const model::StepMeans means = {.ops = way.ops, .threads = way.threads, .prefetch_bytes = way.prefetch_bytes};
     decoder_.compute_with(means, means, 0);
     model::SyntheticSteps steps(decoder_, rows, sequences);
     SLUICE_TRY(const double seconds, steps.step(sequences, rows, 0));
@@ -154,7 +159,7 @@ class Tuner {
   }
 
   void note(std::string_view what, const Way& way, int rows, double seconds) {
-    const Measurement one = {std::string(what), {way.threads, std::string(way.ops->name)}, rows, seconds};
+    const Measurement one = {std::string(what), way.tuning(), rows, seconds};
     // Measured again, for another question: the shorter time is the truer one.
     for (Measurement& known : tuning_.measurements) {
       if (known.what != one.what || known.with != one.with || known.rows != rows) continue;
@@ -178,7 +183,7 @@ class Tuner {
     }
     if (ways.size() < 2) return options_.tables.front();
     SLUICE_TRY(const std::vector<double> seconds, measure_all(ways, rows));
-    return ways[fastest_table(seconds)].ops;
+    return ways[fastest_way(seconds)].ops;
   }
 
   Result<int> choose_threads(const Way& way, int rows) {
@@ -189,6 +194,14 @@ class Tuner {
     std::vector<Point> points;
     for (size_t w = 0; w < seconds.size(); ++w) points.push_back({ways[w].threads, seconds[w]});
     return points.empty() ? threads_max_ : fewest_threads(points);
+  }
+
+  // Of weights that are read once for the rows of one sequence or a few.
+  Result<int> choose_prefetch(const Way& way) {
+    std::vector<Way> ways;
+    for (const int bytes : kPrefetchBytes) ways.push_back({way.ops, way.threads, bytes});
+    SLUICE_TRY(const std::vector<double> seconds, measure_all(ways, 1));
+    return kPrefetchBytes[fastest_way(seconds)];
   }
 
   model::Decoder& decoder_;
@@ -225,7 +238,8 @@ Result<Tuning> tune(model::Decoder& decoder, ThreadPool& pool, const TunerOption
 bool apply_tuning(const Tuning& tuning, model::Decoder& decoder) {
   const auto decode = kernels::select_ops(tuning.decode.kernels), prefill = kernels::select_ops(tuning.prefill.kernels);
   if (!decode.ok() || !prefill.ok()) return false;
-  decoder.compute_with({*decode, tuning.decode.threads}, {*prefill, tuning.prefill.threads}, kFewRowsMax);
+  decoder.compute_with({*decode, tuning.decode.threads, tuning.decode.prefetch_bytes},
+                       {*prefill, tuning.prefill.threads, tuning.prefill.prefetch_bytes}, kFewRowsMax);
   return true;
 }
 

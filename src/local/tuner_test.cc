@@ -44,13 +44,16 @@ TEST(Tuner, MeasuresEveryQuestionAndDecidesFromIt) {
         told = done;
       });
   ASSERT_TRUE(tuning.ok()) << tuning.error().message;
-  std::set<int> threads, chunks, batches;
+  std::set<int> threads, chunks, batches, ahead;
   for (const Measurement& one : tuning->measurements) {
     EXPECT_GT(one.seconds, 0);
     if (one.rows == 1) threads.insert(one.with.threads);
+    if (one.rows == 1) ahead.insert(one.with.prefetch_bytes);
     (one.what == "prefill" ? chunks : batches).insert(one.rows);
   }
   EXPECT_EQ(threads, (std::set<int>{1, 2}));
+  EXPECT_EQ(ahead, (std::set<int>{0, 1024, 4096, 8192}));
+  EXPECT_TRUE(ahead.contains(tuning->decode.prefetch_bytes));
   EXPECT_TRUE(chunks.contains(tuning->chunk_tokens));
   EXPECT_TRUE(batches.contains(tuning->max_concurrency));
   EXPECT_GE(tuning->max_concurrency, 64);

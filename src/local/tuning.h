@@ -10,10 +10,11 @@
 
 namespace sluice::local {
 
-// One kind of work: with how many threads, and with which table of kernels.
+// One kind of work: with how many threads, with which table of kernels, how far ahead it calls for weights.
 struct WorkTuning {
   int threads = 0;
   std::string kernels;
+  int prefetch_bytes = 0;  // 0: as the table sees fit
   bool operator==(const WorkTuning&) const = default;
 };
 
@@ -46,15 +47,15 @@ int smallest_chunk(std::span<const Point> points);
 // before. The first is never undercut: where a larger batch gains nothing, requests are still better served slowly side
 // by side than kept waiting.
 int largest_batch(std::span<const Point> points);
-// The table for one kind of work: the first (the default), unless another is at least 3 % faster.
-size_t fastest_table(std::span<const double> seconds);
+// One of several ways to do the same: the first (the default), unless another is at least 3 % faster.
+size_t fastest_way(std::span<const double> seconds);
 
 Json tuning_to_json(const Tuning& tuning);
 // kCorruptData for what this version cannot have written.
 Result<Tuning> tuning_from_json(const Json& json);
 // For people: the choice, and a line for every measurement.
 std::string format_tuning(const Tuning& tuning);
-// "chunks of 256 tokens, 64 sequences, decode on 2 threads (avx2), prefill on 2 (avx2)"
+// "chunks of 256 tokens, 64 sequences, decode on 2 threads (avx2, 4096 bytes ahead), prefill on 2 (avx2)"
 std::string describe_tuning(const Tuning& tuning);
 
 }  // namespace sluice::local

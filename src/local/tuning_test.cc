@@ -45,19 +45,19 @@ TEST(Tuning, BatchesGrowWhileTheyGain) {
   EXPECT_EQ(largest_batch({}), 0);
 }
 
-TEST(Tuning, TheDefaultTableUnlessAnotherIsClearlyFaster) {
-  EXPECT_EQ(fastest_table(std::vector<double>{1.00, 0.98}), 0u);
-  EXPECT_EQ(fastest_table(std::vector<double>{1.00, 0.96}), 1u);
-  EXPECT_EQ(fastest_table(std::vector<double>{1.00, 0.90, 0.80}), 2u);
-  EXPECT_EQ(fastest_table(std::vector<double>{1.00}), 0u);
+TEST(Tuning, TheDefaultUnlessAnotherIsClearlyFaster) {
+  EXPECT_EQ(fastest_way(std::vector<double>{1.00, 0.98}), 0u);
+  EXPECT_EQ(fastest_way(std::vector<double>{1.00, 0.96}), 1u);
+  EXPECT_EQ(fastest_way(std::vector<double>{1.00, 0.90, 0.80}), 2u);
+  EXPECT_EQ(fastest_way(std::vector<double>{1.00}), 0u);
 }
 
 Tuning example() {
-  return {.decode = {1, "avx2"},
+  return {.decode = {1, "avx2", 4096},
           .prefill = {2, "tiles"},
           .chunk_tokens = 256,
           .max_concurrency = 128,
-          .measurements = {{"decode", {1, "avx2"}, 1, 0.0312}, {"prefill", {2, "tiles"}, 256, 0.75}}};
+          .measurements = {{"decode", {1, "avx2", 4096}, 1, 0.0312}, {"prefill", {2, "tiles"}, 256, 0.75}}};
 }
 
 TEST(Tuning, SurvivesJson) {
@@ -66,7 +66,8 @@ TEST(Tuning, SurvivesJson) {
   EXPECT_EQ(*read, example());
   const std::string text = format_tuning(example());
   EXPECT_NE(text.find("341.3 tokens/s"), std::string::npos) << text;
-  EXPECT_NE(text.find("chunks of 256 tokens, 128 sequences, decode on 1 thread (avx2), prefill on 2 (tiles)"),
+  EXPECT_NE(text.find("chunks of 256 tokens, 128 sequences, decode on 1 thread (avx2, 4096 bytes ahead), "
+                      "prefill on 2 (tiles)"),
             std::string::npos)
       << text;
 }
@@ -80,6 +81,8 @@ TEST(Tuning, WhatItCannotHaveWrittenIsRefused) {
   EXPECT_FALSE(refused([](Json&) {}));
   EXPECT_TRUE(refused([](Json& j) { j["decode"]["threads"] = 0; }));
   EXPECT_TRUE(refused([](Json& j) { j["decode"]["threads"] = 100000; }));
+  EXPECT_TRUE(refused([](Json& j) { j["decode"]["prefetch_bytes"] = -1; }));
+  EXPECT_TRUE(refused([](Json& j) { j["measurements"][0].erase("prefetch_bytes"); }));
   EXPECT_TRUE(refused([](Json& j) { j["prefill"] = 3; }));
   EXPECT_TRUE(refused([](Json& j) { j["prefill"]["kernels"] = 3; }));
   EXPECT_TRUE(refused([](Json& j) { j["chunk_tokens"] = -1; }));

@@ -175,7 +175,8 @@ void Decoder::project(const float* x, int64_t rows, std::initializer_list<Projec
                          .weight = &one.weight,
                          .bias = one.bias.empty() ? nullptr : one.bias.data(),
                          .out = one.out,
-                         .accumulate = one.accumulate};
+                         .accumulate = one.accumulate,
+                         .prefetch_bytes = prefetch_bytes_};
   }
   ops_.matmul_many(pool_, {products.data(), count}, source);
 }
@@ -323,6 +324,7 @@ Result<StepOutput> Decoder::run(const StepBatch& batch) {
 
   const StepMeans& means = rows <= few_rows_max_ ? few_ : many_;
   ops_ = *means.ops;
+  prefetch_bytes_ = means.prefetch_bytes;
   pool_.use(means.threads > 0 ? means.threads : pool_.threads_max());
   fill_ropes(batch);
   ops_.embed(pool_, weights_.embedding, batch.tokens, embedding_scale_, x_.as<float>());

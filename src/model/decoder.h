@@ -19,7 +19,8 @@ struct DecoderOptions {
 // What a step is computed with.
 struct StepMeans {
   const kernels::Ops* ops = nullptr;
-  int threads = 0;  // of the pool; 0: all
+  int threads = 0;         // of the pool; 0: all
+  int prefetch_bytes = 0;  // kernels::MatmulArgs
 };
 
 class Decoder final : public LanguageModel {
@@ -82,7 +83,8 @@ class Decoder final : public LanguageModel {
   DecoderOptions options_;
   StepMeans few_, many_;
   int few_rows_max_ = 0;
-  kernels::Ops ops_;  // of the step that runs
+  kernels::Ops ops_;        // of the step that runs
+  int prefetch_bytes_ = 0;  // the same
   ThreadPool& pool_;
   const float embedding_scale_;
   std::vector<int> kv_index_;  // [layers] its number among the layers of its kind, with a window or without

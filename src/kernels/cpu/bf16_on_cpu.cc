@@ -57,7 +57,7 @@ void matmul_bf16(const CpuKernels& kernels, ThreadPool& pool, std::span<const Ma
   const RoundedRows x = round(kernels, pool, all.front(), source, packed_view(*all.front().weight));
   const PanelTasks tasks(all, cut(pool, all));
   tasks.run(pool, [&](const PanelTask& task) {
-    auto share = share_of<Bf16Share>(task);
+    auto share = share_of<Bf16Share>(task, kBf16PrefetchBytes);
     share.x = x.x;
     share.stride = x.stride;
     share.scratch =

@@ -50,6 +50,8 @@ struct CodeShare {
   CodedRows out;
 };
 
+constexpr int kPackedPrefetchBytes = 2048;
+
 struct PackedShare {
   const std::byte* panels;
   size_t panel_bytes;
@@ -68,7 +70,8 @@ struct PackedShare {
   int64_t row_end;
   int64_t panel_begin;
   int64_t panel_end;
-  float* scratch;  // packed_scratch_floats
+  float* scratch;      // packed_scratch_floats
+  int prefetch_bytes;  // MatmulArgs
 };
 
 // With more rows than a tile k is walked in blocks of this depth: two panels of a block stay in the level-1 cache and

@@ -38,6 +38,8 @@ struct RoundShare {
   int64_t row_end;
 };
 
+constexpr int kBf16PrefetchBytes = 4096;
+
 struct Bf16Share {
   const std::byte* panels;
   size_t panel_bytes;
@@ -52,7 +54,8 @@ struct Bf16Share {
   int64_t row_end;
   int64_t panel_begin;
   int64_t panel_end;
-  float* scratch;  // bf16_scratch_floats
+  float* scratch;      // bf16_scratch_floats
+  int prefetch_bytes;  // MatmulArgs
 };
 
 // For the sums of a share that wait from one block of k to the next.

@@ -15,7 +15,6 @@ constexpr int kTileRows = 6, kTilePanels = 2, kStreamRows = 6;
 constexpr int kTileRows = 4, kTilePanels = 1, kStreamRows = 2;
 #endif
 constexpr int kStreamPanels = 2;
-constexpr int kStreamAhead = 4096;  // bytes
 constexpr int kUnitLines = 8;       // between two looks at what to call for
 constexpr int kUnit = kUnitLines * kPairLineElements;
 constexpr int64_t kBlockDepth = 256;  // of k, so that a tile's panels stay in the level-1 cache
@@ -91,7 +90,7 @@ int64_t stream_panels(const Bf16Share& s, int64_t panel) {
   for (int64_t i = 0; i < length; ++i) {
     const std::byte* first = s.panels + static_cast<size_t>(panel + i) * s.panel_bytes;
     const Place at = {first, static_cast<size_t>(length) * s.panel_bytes, s.row_begin, 0, s.depth, s.scratch};
-    multiply_rows<kPanels>(rows, s, at, {first + kStreamAhead, kUnitLines});
+    multiply_rows<kPanels>(rows, s, at, {first + s.prefetch_bytes, kUnitLines});
     for (int64_t r = 0; r < rows; ++r) {
       for (int c = 0; c < kPanels; ++c)
         finish_sums(s, s.row_begin + r, panel + i + c * length, s.scratch + (r * kPanels + c) * kLanes);

@@ -11,7 +11,6 @@ namespace {
 constexpr int kLineBytes = 64;
 constexpr int kTileRows = kWidth == 16 ? 6 : 4;
 constexpr int kTilePanels = kWidth == 16 ? 2 : 1;
-constexpr int kStreamAhead = 2048;  // bytes
 constexpr int kUnit = 16;           // elements of k between two looks at a group's end
 template <int kBits>
 constexpr int kUnitLines = kUnit * kBits / 32;  // of a panel
@@ -292,7 +291,7 @@ int64_t stream_panels(const PackedShare& s, int64_t panel) {
   for (int64_t i = 0; i < length; ++i) {
     const std::byte* first = s.panels + static_cast<size_t>(panel + i) * s.panel_bytes;
     const Place at = {first, static_cast<size_t>(length) * s.panel_bytes, s.row_begin, 0, s.depth, s.scratch};
-    multiply_rows<kBits, kMinima, kGroup, kPanels>(rows, s, at, true, {first + kStreamAhead, lines, false});
+    multiply_rows<kBits, kMinima, kGroup, kPanels>(rows, s, at, true, {first + s.prefetch_bytes, lines, false});
     int64_t panels[kPanels];
     for (int c = 0; c < kPanels; ++c) panels[c] = panel + i + c * length;
     finish_tile<kPanels>(s, s.row_begin, rows, panels, s.scratch);

@@ -59,7 +59,7 @@ CodedRows code(const CpuKernels& kernels, ThreadPool& pool, const MatmulArgs& ar
 
 PackedShare packed_share(const PanelTask& task, const CodedRows& x) {
   const PackedView& view = task.view;
-  auto share = share_of<PackedShare>(task);
+  auto share = share_of<PackedShare>(task, kPackedPrefetchBytes);
   share.scale_offset = view.scale_offset;
   share.bits = view.format.bits;
   share.group = view.format.group;

@@ -25,9 +25,11 @@ struct PanelTask {
 };
 
 // What PackedShare and Bf16Share have in common: all but the rows of x, how weights are coded, and scratch.
+// `prefetch_bytes`: unless the arguments have another.
 template <class Share>
-Share share_of(const PanelTask& task) {
+Share share_of(const PanelTask& task, int prefetch_bytes) {
   Share share = {};
+  share.prefetch_bytes = task.args->prefetch_bytes > 0 ? task.args->prefetch_bytes : prefetch_bytes;
   share.panels = task.view.panels;
   share.panel_bytes = task.view.panel_bytes;
   share.n = task.view.n;

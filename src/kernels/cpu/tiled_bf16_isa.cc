@@ -15,7 +15,6 @@ constexpr int kBlockRows = 2 * kTileSize;
 constexpr int kBlockPanels = 2;
 constexpr int64_t kBlockDepth = 512;  // of k, so that two panels of it stay in the level-1 cache
 constexpr int kStreams = 4;
-constexpr int kStreamAhead = 4096;  // bytes
 static_assert(kBlockRows == kRoundedBlockRows);
 
 SLUICE_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -105,7 +104,7 @@ void multiply_many_rows(Tiles& tiles, const Bf16Share& s) {
   for (int64_t k = 0; k < s.depth; k += kTileElements, x += kTileElements) {
     for (int c = 0; c < kStreams; ++c) {
       for (int line = 0; line < kTileBytes; line += kPairLineBytes)
-        _mm_prefetch(reinterpret_cast<const char*>(w[c] + kStreamAhead + line), _MM_HINT_T0);
+        _mm_prefetch(reinterpret_cast<const char*>(w[c] + s.prefetch_bytes + line), _MM_HINT_T0);
     }
     tile_load<4>(tiles, x, stride);
     tile_load<6>(tiles, w[0], kPairLineBytes);
