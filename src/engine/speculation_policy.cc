@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 namespace sluice::engine {
 namespace {
 
-constexpr double kGainMin = 1.03;  // less is not worth the doubt
+constexpr double kGainMin = 0.03;  // less is not worth the doubt, even where steps take equal times
 constexpr int kTrustedAfter = 3;   // measurements
 
 }  // namespace
@@ -25,6 +26,7 @@ void StepCost::add(int rows, double us) {
   const double weight = std::max(kNewest, 1.0 / own.count);
   // A neighbour's burst on a shared machine must not count in full.
   const double seen = own.count > kTrustedAfter ? std::min(us, 2 * own.us) : us;
+  if (own.count > 1) own.deviation += weight * (std::abs(seen - own.us) - own.deviation);
   own.us += weight * (seen - own.us);
   own.rows += weight * (rows - own.rows);
 }
@@ -44,6 +46,11 @@ std::optional<double> StepCost::at(int rows) const {
   if (above == nullptr && below == first) return below->us;
   const Bucket &from = above == nullptr ? *first : *below, &to = above == nullptr ? *below : *above;
   return from.us + (rows - from.rows) / (to.rows - from.rows) * (to.us - from.us);
+}
+
+double StepCost::scatter(int rows) const {
+  const Bucket& own = buckets_[bucket(rows)];
+  return own.us > 0 ? own.deviation / own.us : 0;
 }
 
 int StepCost::reach(int rows) const {
@@ -66,7 +73,7 @@ std::vector<int> choose_drafts(std::span<const DraftChance> chances, const Draft
   for (size_t i = 0; i < chances.size(); ++i) next[i] = chances[i].offered > 0 ? chances[i].rate : 0;
   std::vector<int> depth(chances.size());
   std::vector<size_t> order;
-  double expected = rows, best = kGainMin * rows / std::max(alone, 1.0);
+  double expected = rows, best = (1 + kGainMin + costs.steps.scatter(rows)) * rows / std::max(alone, 1.0);
   int deepest = 0;
   size_t taken = 0;
   while (static_cast<int>(order.size()) < most) {

@@ -46,13 +46,16 @@ class StepCost {
   // Nothing for fewer rows than any step measured. While steps of one size alone are known, larger ones are hoped to
   // cost the same: trying will tell.
   std::optional<double> at(int rows) const;
+  // By how much steps of about so many rows differ from their average, as a share of it.
+  double scatter(int rows) const;
   // The most rows that may be tried instead of `rows`.
   int reach(int rows) const;
 
  private:
   struct Bucket {
     double us = 0;
-    double rows = 0;  // their average
+    double rows = 0;       // their average
+    double deviation = 0;  // the average |us of a step − us|
     int count = 0;
   };
   static constexpr int kExact = 16, kPerDoubling = 4, kDoublings = 12;
@@ -72,7 +75,7 @@ struct DraftCosts {
 };
 
 // The tokens to draft for each sequence of a step that has `rows` rows without drafts; at most `most` in all. None
-// before such a step has been measured without.
+// before such a step has been measured without, and none for a gain that scatter may feign.
 std::vector<int> choose_drafts(std::span<const DraftChance> chances, const DraftCosts& costs, int rows, int most);
 
 }  // namespace sluice::engine

@@ -60,6 +60,31 @@ TEST(StepCost, ABurstDoesNotCountInFull) {
   EXPECT_NEAR(cost.at(1).value(), 300, 1);
 }
 
+TEST(StepCost, KnowsHowMuchStepsDiffer) {
+  StepCost even, uneven;
+  EXPECT_EQ(even.scatter(1), 0);
+  for (int i = 0; i < 100; ++i) {
+    even.add(1, 1000);
+    uneven.add(1, i % 2 == 0 ? 800 : 1200);
+  }
+  EXPECT_EQ(even.scatter(1), 0);
+  EXPECT_NEAR(uneven.scatter(1), 0.2, 0.02);
+}
+
+TEST(ChooseDrafts, AGainWithinTheScatterIsNone) {
+  const std::vector<DraftChance> slight = {{1, 0.12}}, clear = {{1, 0.4}};
+  StepCost even, uneven;
+  for (int i = 0; i < 100; ++i) {
+    for (const int rows : {1, 2}) {
+      even.add(rows, 1000);
+      uneven.add(rows, i % 2 == 0 ? 800 : 1200);
+    }
+  }
+  EXPECT_THAT(choose_drafts(slight, {even, 0}, 1, 64), ElementsAre(1));
+  EXPECT_THAT(choose_drafts(slight, {uneven, 0}, 1, 64), ElementsAre(0));
+  EXPECT_THAT(choose_drafts(clear, {uneven, 0}, 1, 64), ElementsAre(1));
+}
+
 TEST(ChooseDrafts, AsManyAsTheReadWeightsAreWorth) {
   const std::vector<DraftChance> sure = {{8, 0.95}}, doubtful = {{8, 0.5}}, hopeless = {{8, 0.01}};
   // Memory is the limit: rows cost next to nothing.
