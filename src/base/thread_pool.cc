@@ -38,53 +38,84 @@ int64_t now_us() {
 
 }  // namespace
 
-// One loop at a time. `ticket` packs the loop's number (high 32 bits) and how many tasks are left to take (low 32
-// bits). A worker that wakes late finds no task left, or another number: its compare-exchange can never take a task of
-// a new loop with what it read of the old one.
+// One loop at a time, its tasks in as many parts as the machine has memories. `ticket` packs the loop's number (high 32
+// bits) and how many tasks of the part are left to take (low 32 bits). A worker that wakes late finds no task left, or
+// another number: its compare-exchange can never take a task of a new loop with what it read of the old one.
 struct ThreadPool::State {
   alignas(64) std::atomic<uint32_t> generation{0};  // futex word: rises with every loop and at the end
   std::atomic<uint32_t> active{1};  // futex word of those who do not take part: the workers from this number on
-  alignas(64) std::atomic<uint64_t> ticket{0};
+  struct alignas(64) Part {
+    std::atomic<uint64_t> ticket{0};
+    std::atomic<uint32_t> end{0};  // the task behind its last; written before `ticket`, as are those below
+  };
+  explicit State(int count) : parts(static_cast<size_t>(count)) {}
+  std::vector<Part> parts;
   alignas(64) std::atomic<int64_t> unfinished{0};
   std::atomic<int> sleepers{0};
   std::atomic<bool> stop{false};
   // Written by run() before `ticket`; what a thread read of them is right if its compare-exchange on `ticket` succeeds.
   std::atomic<TaskFunction> function{nullptr};
   std::atomic<const void*> context{nullptr};
-  std::atomic<uint32_t> tasks{0};
 
-  // Takes and runs tasks of loop `number` until none is left; returns how many.
-  int64_t work(uint32_t number, int thread) {
+  // Takes and runs tasks of loop `number` until none is left, those of part `first` first; returns how many.
+  int64_t work(uint32_t number, int thread, int first) {
     int64_t done = 0;
-    uint64_t seen = ticket.load();
+    for (size_t i = 0; i < parts.size(); ++i)
+      done += work_on(parts[(static_cast<size_t>(first) + i) % parts.size()], number, thread);
+    return done;
+  }
+  int64_t work_on(Part& part, uint32_t number, int thread) {
+    int64_t done = 0;
+    uint64_t seen = part.ticket.load();
     while (static_cast<uint32_t>(seen >> 32) == number && static_cast<uint32_t>(seen) != 0) {
       const TaskFunction call = function;
       const void* argument = context;
-      const uint32_t task = tasks - static_cast<uint32_t>(seen);
-      if (!ticket.compare_exchange_weak(seen, seen - 1)) continue;  // `seen` is then fresh
+      const uint32_t task = part.end - static_cast<uint32_t>(seen);
+      if (!part.ticket.compare_exchange_weak(seen, seen - 1)) continue;  // `seen` is then fresh
       call(argument, task, thread);
       ++done;
-      seen = ticket.load();
+      seen = part.ticket.load();
     }
     return done;
   }
 };
 
 ThreadPool::ThreadPool(const ThreadPoolOptions& options)
-    : threads_(options.threads > 0 ? options.threads : available_cpus()),
-      active_(threads_),
-      spin_us_(options.spin_us),
-      state_(std::make_unique<State>()) {
+    : threads_(options.threads > 0 ? options.threads : available_cpus()), active_(threads_), spin_us_(options.spin_us) {
+  for (const int cpu : options.cpus) cpus_.push_back({cpu});
+  if (threads_ > 1 && options.nodes.size() > 1) {
+    nodes_ = static_cast<int>(options.nodes.size());
+    for (const NumaNode& node : options.nodes) {
+      node_numbers_.push_back(node.number);
+      if (options.cpus.empty()) {
+        cpus_.push_back(node.cpus);
+        parts_.push_back(static_cast<int>(parts_.size()));
+      }
+    }
+    for (const int cpu : options.cpus) {
+      const auto near = std::ranges::find_if(
+          options.nodes, [&](const NumaNode& node) { return std::ranges::count(node.cpus, cpu) > 0; });
+      parts_.push_back(near == options.nodes.end() ? 0 : static_cast<int>(near - options.nodes.begin()));
+    }
+  } else {
+    parts_ = {0};
+  }
+  state_ = std::make_unique<State>(nodes_);
   state_->active = static_cast<uint32_t>(threads_);
   for (int i = 1; i < threads_; ++i) {
     workers_.emplace_back([this, i] { worker(i); });
-    if (!options.cpus.empty()) {
-      cpu_set_t set;
-      CPU_ZERO(&set);
-      CPU_SET(options.cpus[static_cast<size_t>(i) % options.cpus.size()], &set);
-      pthread_setaffinity_np(workers_.back().native_handle(), sizeof set, &set);  // refused: runs unpinned
-    }
+    pin(i, workers_.back().native_handle());
   }
+}
+
+void ThreadPool::pin_owner() const { pin(0, pthread_self()); }
+
+void ThreadPool::pin(int index, std::thread::native_handle_type thread) const {
+  if (cpus_.empty()) return;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const int cpu : cpus_[static_cast<size_t>(index) % cpus_.size()]) CPU_SET(cpu, &set);
+  pthread_setaffinity_np(thread, sizeof set, &set);  // refused: runs unpinned
 }
 
 ThreadPool::~ThreadPool() {
@@ -101,13 +132,17 @@ void ThreadPool::run(int64_t tasks, TaskFunction function, const void* context) 
   const uint32_t generation = s.generation.load() + 1;
   s.function = function;
   s.context = context;
-  s.tasks = static_cast<uint32_t>(tasks);
   s.unfinished = tasks;
-  s.ticket.store(uint64_t{generation} << 32 | static_cast<uint32_t>(tasks));
+  for (int n = 0; n < nodes_; ++n) {
+    State::Part& part = s.parts[static_cast<size_t>(n)];
+    const int64_t begin = tasks * n / nodes_, end = tasks * (n + 1) / nodes_;
+    part.end = static_cast<uint32_t>(end);
+    part.ticket.store(uint64_t{generation} << 32 | static_cast<uint32_t>(end - begin));
+  }
   s.generation.store(generation);
   if (s.sleepers.load() > 0) futex_wake_all(s.generation);
 
-  const int64_t done = s.work(generation, 0);
+  const int64_t done = s.work(generation, 0, parts_.front());
   // The tail: another thread is in its last task; it is short, so spin, giving the core away now and then.
   int spins = 0;
   int64_t left = s.unfinished.fetch_sub(done) - done;
@@ -143,7 +178,7 @@ void ThreadPool::worker(int index) {
     if (s.stop.load()) return;
     seen = s.generation.load(std::memory_order_acquire);
     if (s.active.load() <= static_cast<uint32_t>(index)) continue;  // no longer takes part in this loop
-    const int64_t done = s.work(seen, index);
+    const int64_t done = s.work(seen, index, parts_[static_cast<size_t>(index) % parts_.size()]);
     if (done > 0) s.unfinished.fetch_sub(done, std::memory_order_release);
   }
 }

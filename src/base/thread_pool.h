@@ -10,12 +10,17 @@
 #include <thread>
 #include <vector>
 
+#include "base/numa.h"
+
 namespace sluice {
 
 struct ThreadPoolOptions {
   int threads = 0;             // in all, the caller included; 0: the CPUs this process may use
   std::vector<int> cpus = {};  // pin thread i to cpus[i % size]; empty: no pinning
-  int spin_us = 50;            // how long an idle worker spins before it sleeps
+  // The memories of the machine, when there are several (base/numa.h). Without `cpus` thread i stays on the CPUs of
+  // nodes[i % size].
+  std::vector<NumaNode> nodes = {};
+  int spin_us = 50;  // how long an idle worker spins before it sleeps
 };
 
 class ThreadPool {
@@ -24,6 +29,15 @@ class ThreadPool {
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
+
+  // The calling thread is the owner from now on, and is pinned as thread 0. Threads that it starts later would be, too.
+  void pin_owner() const;
+
+  // Into how many parts the tasks of a loop fall, by the memory nodes of the threads: part n are those from
+  // tasks·n/nodes() on, and a thread takes those of its own part before it helps with others. At least 1.
+  int nodes() const { return nodes_; }
+  // The number of part n's node; of no meaning with one.
+  int node_number(int n) const { return node_numbers_[static_cast<size_t>(n)]; }
 
   // Threads that take part, the caller included.
   int threads() const { return active_; }
@@ -35,7 +49,7 @@ class ThreadPool {
   }
 
   // Calls work(task, thread) for every task in [0, tasks), each once, and returns when all are done. `thread` is in
-  // [0, threads()). Tasks are handed out in order, one at a time. Only one thread may call it at a time; not
+  // [0, threads()). Tasks of a part are handed out in order, one at a time. Only one thread may call it at a time; not
   // re-entrant; `work` must not throw.
   template <class Work>
   void parallel_for(int64_t tasks, const Work& work) {
@@ -57,7 +71,13 @@ class ThreadPool {
   void worker(int index);
   void change_active(int threads);
 
+  void pin(int index, std::thread::native_handle_type thread) const;
+
   const int threads_;
+  std::vector<std::vector<int>> cpus_;  // thread i runs on those of cpus_[i % size]; empty: on any
+  std::vector<int> parts_;              // whose tasks thread i takes first: parts_[i % size]
+  std::vector<int> node_numbers_;
+  int nodes_ = 1;
   int active_;  // the owner's; State holds the workers' copy
   int spin_us_;
   std::unique_ptr<State> state_;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <numeric>
 
 namespace sluice {
@@ -50,6 +51,53 @@ TEST(ThreadPool, OnlyTheThreadsInUseTakePart) {
   pool.use(0);
   EXPECT_EQ(pool.threads(), 1);
   pool.use(2);  // and ends with some that sleep
+}
+
+// Nodes of this machine's CPUs, as if they had memories of their own.
+std::vector<NumaNode> pretended_nodes(int count) {
+  std::vector<NumaNode> nodes;
+  for (int n = 0; n < count; ++n) nodes.push_back({.number = n, .cpus = {n % available_cpus()}});
+  return nodes;
+}
+
+TEST(ThreadPool, RunsEveryTaskOnceOnManyNodes) {
+  for (const int nodes : {2, 3}) {
+    ThreadPool pool({.threads = 4, .nodes = pretended_nodes(nodes), .spin_us = 5});
+    EXPECT_EQ(pool.nodes(), nodes);
+    for (int loop = 0; loop < 2000; ++loop) {
+      pool.use(1 + loop / 100 % 4);
+      const int tasks = loop % 37;
+      std::vector<std::atomic<int>> hits(static_cast<size_t>(tasks));
+      pool.parallel_for(tasks, [&](int64_t task, int) { ++hits[static_cast<size_t>(task)]; });
+      for (const auto& hit : hits) ASSERT_EQ(hit.load(), 1) << "loop " << loop;
+    }
+  }
+}
+
+TEST(ThreadPool, AThreadTakesTheTasksOfItsNodeFirst) {
+  for (const bool pinned : {false, true}) {
+    // Pinned the other way round, thread 0 is near the second node.
+    const std::vector<int> cpus = pinned ? std::vector<int>{1, 0} : std::vector<int>{};
+    ThreadPool pool({.threads = 2, .cpus = cpus, .nodes = {{.number = 0, .cpus = {0}}, {.number = 4, .cpus = {1}}}});
+    EXPECT_EQ(pool.node_number(1), 4);
+    for (int loop = 0; loop < 200; ++loop) {
+      std::atomic<int> begun{0};
+      std::array<int, 6> takers{};
+      std::array<int64_t, 2> firsts{-1, -1};
+      pool.parallel_for(6, [&](int64_t task, int thread) {
+        if (firsts[static_cast<size_t>(thread)] < 0) firsts[static_cast<size_t>(thread)] = task;
+        takers[static_cast<size_t>(task)] = thread;
+        for (++begun; begun.load() < 2;) std::this_thread::yield();  // both threads have a task
+      });
+      EXPECT_EQ(firsts[pinned ? 1 : 0], 0);
+      EXPECT_EQ(firsts[pinned ? 0 : 1], 3);
+    }
+  }
+}
+
+TEST(ThreadPool, WithOneThreadOrNodeThereIsOnePart) {
+  EXPECT_EQ(ThreadPool({.threads = 1, .nodes = pretended_nodes(2)}).nodes(), 1);
+  EXPECT_EQ(ThreadPool({.threads = 2, .nodes = pretended_nodes(1)}).nodes(), 1);
 }
 
 TEST(ThreadPool, CountsAtLeastOneCpu) { EXPECT_GE(available_cpus(), 1); }

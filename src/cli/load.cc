@@ -4,36 +4,15 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 
 #include "base/log.h"
+#include "base/numa.h"
 #include "base/strings.h"
 #include "cli/commands.h"
 
 namespace sluice::cli {
 namespace {
-
-// "0-3,8" → {0, 1, 2, 3, 8}
-Result<std::vector<int>> parse_cpu_list(const std::string& text) {
-  constexpr int kCpuMax = 1023;
-  std::vector<int> cpus;
-  if (text.empty()) return cpus;
-  for (const std::string& part : split(text, ',')) {
-    const std::vector<std::string> ends = split(part, '-');
-    int first = -1, last = -1;
-    const auto parse = [](const std::string& word, int& number) {
-      const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
-      return error == std::errc() && end == word.data() + word.size();
-    };
-    if (ends.size() > 2 || !parse(ends.front(), first) || !parse(ends.back(), last) || first < 0 || last < first ||
-        last > kCpuMax) {
-      return invalid_argument(cat("--cpu-affinity must look like 0-3,8, not '", text, "'"), "cpu-affinity");
-    }
-    for (int cpu = first; cpu <= last; ++cpu) cpus.push_back(cpu);
-  }
-  return cpus;
-}
 
 std::optional<DType> named_dtype(std::string_view name) {
   if (name == "f32") return DType::kF32;
@@ -108,7 +87,10 @@ Result<local::LocalOptions> local_options(const std::string& model, const Settin
       .step_rows_max = static_cast<int>(settings.chunk_tokens),
   };
   options.threads.threads = static_cast<int>(settings.threads);
-  SLUICE_TRY(options.threads.cpus, parse_cpu_list(settings.cpu_affinity));
+  auto cpus = parse_cpu_list(settings.cpu_affinity);
+  if (!cpus.ok()) return invalid_argument(cat("--cpu-affinity: ", cpus.error().message), "cpu-affinity");
+  options.threads.cpus = std::move(cpus).value();
+  if (settings.numa == "auto") options.threads.nodes = numa_nodes();
   options.kernels = settings.kernels;
   options.waiting_max = static_cast<int>(settings.queue_max);
   options.prefix_index = settings.prefix_cache;

@@ -96,6 +96,15 @@ std::vector<Knob> make_knobs() {
       {"threads", &S::threads, "N", "compute threads (default: as measured, else the CPUs this process may use)",
        kComputes, 0, 1024},
       {"cpu-affinity", &S::cpu_affinity, "LIST", "pin compute threads to these CPUs, e.g. 0-3,8", kRuns},
+      {"numa",
+       &S::numa,
+       "MODE",
+       "auto: on a machine with several memories, threads keep to the CPUs of one and weights lie where they are read; "
+       "off: as if there were one",
+       kRuns,
+       0,
+       0,
+       {"auto", "off"}},
       {"kernels", &S::kernels, "NAME",
        "pin one kernel implementation: ref, tiles, avx2, avx512, avx512vnni, avx512bf16, amx (default: the fastest "
        "here)",

@@ -40,6 +40,7 @@ struct Settings {
   // The machine.
   int64_t threads = 0;
   std::string cpu_affinity;
+  std::string numa = "auto";
   std::string kernels;
   std::string auto_tuning = "on";
   // The server.

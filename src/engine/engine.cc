@@ -88,6 +88,7 @@ bool Engine::drain(std::chrono::milliseconds timeout) {
 
 void Engine::loop() {
   name_this_thread("engine");
+  if (ThreadPool* pool = core_->options().pool; pool != nullptr) pool->pin_owner();
   try {
     while (take_mail()) {
       core_->step();

@@ -204,6 +204,25 @@ TEST_P(PackedTest, MakesRowsOfANormOrAnActivation) {
   }
 }
 
+TEST_P(PackedTest, PartsForMemoryNodesChangeNoBit) {
+  Random random(10);
+  constexpr int64_t kK = 384;
+  ThreadPool nodes({.threads = 3, .nodes = {{.number = 0, .cpus = {0}}, {.number = 1, .cpus = {0}}}});
+  for (const int bits : {8, 16}) {
+    const PackedFormat format = {.bits = bits, .group = bits == 16 ? 0 : 32};
+    const PackedWeight a(format, 1000, kK, random.normals(1000 * kK)), b(format, 20, kK, random.normals(20 * kK));
+    for (const int64_t rows : {2, 70}) {
+      const std::vector<float> x = random.normals(rows * kK);
+      std::vector<float> out_a(static_cast<size_t>(rows * 1000)), out_b(static_cast<size_t>(rows * 20));
+      const MatmulArgs all[] = {{.x = x.data(), .rows = rows, .weight = &a.tensor, .out = out_a.data()},
+                                {.x = x.data(), .rows = rows, .weight = &b.tensor, .out = out_b.data()}};
+      ops().matmul_many(nodes, all, {});
+      EXPECT_TRUE(same_bits(out_a, multiply(ops(), pool_, x, a.tensor))) << bits << " " << rows;
+      EXPECT_TRUE(same_bits(out_b, multiply(ops(), pool_, x, b.tensor))) << bits << " " << rows;
+    }
+  }
+}
+
 TEST_P(PackedTest, PrefetchingChangesNoBit) {
   Random random(9);
   const std::vector<float> x = random.normals(3 * 384);

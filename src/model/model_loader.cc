@@ -3,8 +3,10 @@
 #include <map>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "base/strings.h"
 #include "model/gguf_config.h"
+#include "model/weight_placement.h"
 
 namespace sluice::model {
 namespace {
@@ -89,6 +91,11 @@ Result<std::unique_ptr<Decoder>> load_decoder(std::shared_ptr<const checkpoint::
   SLUICE_RETURN_IF_ERROR(files->weights.verify_unchanged());  // half of an old file and half of a new one
   cache.save(pool, progress);
   weights.packs = cache.file();
+  if (!place_weights(weights, pool)) {
+    log::warn(
+        "weights stay where the kernel has put them: it does not let this process place memory on NUMA nodes "
+        "(in a container that takes CAP_SYS_NICE)");
+  }
   return Decoder::create(description.spec, std::move(weights),
                          {.kv_dtype = resolve_kv_dtype(description, options), .block_tokens = options.block_tokens},
                          ops, pool);

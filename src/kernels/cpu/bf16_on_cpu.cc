@@ -41,8 +41,11 @@ PanelTasks::Cut cut(const ThreadPool& pool, std::span<const MatmulArgs> all) {
   const int64_t balanced = std::max<int64_t>(1, panels / wanted);
   const int64_t streaming = std::max<int64_t>(1, kStreamBytes / panel_bytes);
   const int64_t most = rows <= kFewRows ? streaming : kSharePanels;
-  PanelTasks::Cut cut = {
-      .threads = pool.threads(), .panels = round_up(std::min(balanced, most), 4), .unit = 4, .rows = rows};
+  PanelTasks::Cut cut = {.threads = pool.threads(),
+                         .nodes = pool.nodes(),
+                         .panels = round_up(std::min(balanced, most), 4),
+                         .unit = 4,
+                         .rows = rows};
   if (rows <= 2 * kRoundedBlockRows) return cut;
   const int64_t pieces = std::max<int64_t>(1, divide_up(panels, cut.panels));
   const int64_t balanced_rows = divide_up(rows, std::max<int64_t>(1, wanted / pieces));

@@ -87,6 +87,7 @@ PanelTasks::Cut cut(const ThreadPool& pool, std::span<const MatmulArgs> all, con
   // Whole blocks of tiles, or whole tiles of registers (of four or six rows): nearly so for all.
   const int64_t unit = args.rows > kTiledRows ? kTiledRows : 12;
   return {.threads = pool.threads(),
+          .nodes = pool.nodes(),
           .panels = panels,
           .unit = 2,
           .rows = round_up(divide_up(args.rows, divide_up(args.rows, rows)), unit)};

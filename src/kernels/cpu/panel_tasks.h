@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <span>
 
+#include "base/check.h"
 #include "kernels/cpu/ops_on_cpu.h"
 #include "kernels/ops.h"
 #include "tensor/packed_matrix.h"
@@ -53,11 +54,13 @@ inline int64_t panels_in_all(std::span<const MatmulArgs> all) {
 
 // Every matrix is cut into pieces of at most about `panels` panels, whole multiples of `unit`, that are as equal as can
 // be and as many for each of `threads`: with a smaller last piece all but one of them would wait for the end. Rows are
-// cut into pieces of `rows`.
+// cut into pieces of `rows`. The tasks are in as many parts as there are `nodes`: first those of the first panels of
+// every matrix, whose memory is near the threads that take them first (ThreadPool::nodes).
 class PanelTasks {
  public:
   struct Cut {
     int threads;
+    int nodes;
     int64_t panels;
     int64_t unit;
     int64_t rows;
@@ -81,11 +84,19 @@ class PanelTasks {
  private:
   PanelTask task(int64_t index) const {
     int64_t piece = index / row_pieces();
-    const MatmulArgs* args = all_.data();
-    PackedView view = packed_view(*args->weight);
-    for (; piece >= pieces(view); view = packed_view(*(++args)->weight)) piece -= pieces(view);
     const int64_t row = index % row_pieces() * cut_.rows;
-    return {args, view, start(view, piece), start(view, piece + 1), row, std::min(args->rows, row + cut_.rows)};
+    for (int node = 0;; ++node) {
+      SLUICE_CHECK(node < cut_.nodes);
+      for (const MatmulArgs& args : all_) {
+        const PackedView view = packed_view(*args.weight);
+        const int64_t begin = pieces(view) * node / cut_.nodes, end = pieces(view) * (node + 1) / cut_.nodes;
+        if (begin + piece < end) {
+          piece += begin;
+          return {&args, view, start(view, piece), start(view, piece + 1), row, std::min(args.rows, row + cut_.rows)};
+        }
+        piece -= end - begin;
+      }
+    }
   }
   int64_t row_pieces() const { return divide_up(all_.front().rows, cut_.rows); }
   int64_t units(const PackedView& view) const { return divide_up(view.panel_count(), cut_.unit); }
