@@ -30,8 +30,8 @@ class ChatTemplate {
 
   // `variables` is an object: messages, tools, documents, add_generation_prompt, bos_token, eos_token, enable_thinking,
   // … trim_blocks and lstrip_blocks are on, undefined names are lenient exactly where Jinja2's default is.
-  // raise_exception("…") in the template gives kInvalidArgument with that text; any other failure names line and
-  // expression. strftime_now uses the local clock.
+  // Failures name line and expression; raise_exception("…") in the template gives kInvalidArgument with its text first.
+  // strftime_now uses the local clock.
   Result<std::string> render(const Json& variables) const;
 
  private:
