@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -38,6 +39,19 @@ class ChatTemplate {
   struct Program;
   explicit ChatTemplate(std::unique_ptr<const Program> program);
   std::unique_ptr<const Program> program_;
+};
+
+// The templates of a model that are told apart by what is asked.
+struct ChatTemplates {
+  std::optional<ChatTemplate> usual;       // "default"
+  std::optional<ChatTemplate> with_tools;  // "tool_use": for conversations with tools, where a model has one
+
+  bool any() const { return usual || with_tools; }
+  // As transformers chooses. Null when there is none for what is asked.
+  const ChatTemplate* choose(bool tools) const {
+    const auto& chosen = tools && with_tools ? with_tools : usual;
+    return chosen ? &*chosen : nullptr;
+  }
 };
 
 }  // namespace sluice::text
