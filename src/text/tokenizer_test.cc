@@ -306,6 +306,16 @@ TEST(TokenizerPreTokenizers, TheFirstWordIsThatOfTheTextAsGiven) {
                   {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "first"}, {"split", true}}}}));
   EXPECT_EQ(tokenizer->encode("a"), (Ids{4, 0}));
   EXPECT_EQ(tokenizer->encode(" a"), (Ids{0}));
+  // Every word that the first character becomes is a first one: so are tokenizers' ids.
+  const auto expanding = from_json(small_bpe(
+      {{"normalizer", {{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "bc"}}},
+       {"pre_tokenizer",
+        {{"type", "Sequence"},
+         {"pretokenizers",
+          {{{"type", "Split"}, {"pattern", {{"String", "c"}}}, {"behavior", "MergedWithNext"}, {"invert", false}},
+           {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "first"}, {"split", true}}}}}}}));
+  EXPECT_EQ(expanding->encode("ab"), (Ids{4, 1, 4, 2, 1}));
+  EXPECT_EQ(expanding->encode("bcb"), (Ids{4, 1, 2, 1}));
 }
 
 TEST(TokenizerPostProcessors, ATemplateMayHoldTheTextTwice) {
@@ -317,6 +327,19 @@ TEST(TokenizerPostProcessors, ATemplateMayHoldTheTextTwice) {
                              {"special_tokens", {{"a", {{"id", "a"}, {"ids", {0}}, {"tokens", {"a"}}}}}}}}}));
   EXPECT_EQ(tokenizer->encode("bc"), (Ids{1, 2, 1, 2, 0}));
   EXPECT_EQ(tokenizer->encode("bc", {.add_special = false}), (Ids{1, 2, 1, 2}));
+}
+
+TEST(TokenizerPostProcessors, EachFramesThePartsThatTheOneBeforeLeft) {
+  Json spec = read_json(golden("base_chars.json"));
+  const Json rows = read_json(golden("post_processors.json"));
+  EXPECT_GE(rows.size(), 18U);
+  for (const Json& row : rows) {
+    spec["post_processor"] = row[0];
+    const auto tokenizer = from_json(spec);
+    ASSERT_NE(tokenizer, nullptr) << row[0];
+    EXPECT_EQ(tokenizer->encode("the fox"), row[1].get<Ids>()) << row[0];
+    EXPECT_EQ(tokenizer->encode("the fox", {.add_special = false}), row[2].get<Ids>()) << row[0];
+  }
 }
 
 TEST(TokenizerSentencePiece, MatchesTheReference) {
