@@ -187,11 +187,11 @@ def test_what_a_template_refuses_is_said_first_and_then_where(tmp_path):
     template = "{% for m in messages %}\n{% if m.role == 'system' %}{{ raise_exception('No system, please.') }}{% endif %}"
     directory = ScriptedModel(template + "\n{{ m.content + m.name }}{% endfor %}").add("<call>").write(tmp_path / "model")
     with Server(directory) as server:
-        status, answer = server.request("/v1/chat/completions", {"messages": [{"role": "system", "content": "x"}]})
+        status, answer, _ = server.request("/v1/chat/completions", {"messages": [{"role": "system", "content": "x"}]})
         assert status == 400
         assert answer["error"]["message"] == ("No system, please. (chat template line 2, in "
                                               "'raise_exception('No system, please.')')")
-        status, answer = server.request("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}]})
+        status, answer, _ = server.request("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}]})
         assert status == 400 and "line 3" in answer["error"]["message"] and "m.name" in answer["error"]["message"]
 
 
@@ -204,7 +204,7 @@ def test_integers_that_no_template_could_print_exactly_are_refused(tmp_path):
         for more, param in (({"tools": [limit]}, "tools"), ({"chat_template_kwargs": {"limit": 2**64}}, "chat_template_kwargs"),
                             ({"documents": [{"n": -10**30}]}, "documents")):
             for path in ("/v1/chat/completions", "/apply-template"):
-                status, answer = server.request(path, body | more)
+                status, answer, _ = server.request(path, body | more)
                 assert status == 400 and answer["error"]["param"] == param, answer
                 assert "64 bits" in answer["error"]["message"]
         prompt = server.request("/apply-template", body | {"chat_template_kwargs": {"limit": 2**63 - 1}})[1]["prompt"]
