@@ -10,6 +10,7 @@ namespace sluice::text {
 namespace {
 
 constexpr size_t kBytesMax = size_t{256} << 20;  // past this, decode() goes the slow way
+constexpr size_t kStartBytes = 256;              // looked at for where the normalised text begins
 
 }  // namespace
 
@@ -105,26 +106,13 @@ void PipelineTokenizer::encode_text(std::string_view text, bool special, std::ve
   }
 }
 
-// How many bytes of the normalised text come from the first character of the text as given, or stand before it: what
-// stays the same whatever follows that character.
-size_t PipelineTokenizer::start_end(std::string_view text) const {
-  const std::string_view first = text.substr(0, text.empty() ? 0 : utf8_length(text.front()));
-  std::string shared = cat(first, "q");
-  parts_.normalizer->normalize(shared);
-  for (const char follower : {'7', 'b', 'X'}) {
-    std::string other = cat(first, std::string_view(&follower, 1));
-    parts_.normalizer->normalize(other);
-    shared.resize(static_cast<size_t>(std::ranges::mismatch(shared, other).in1 - shared.begin()));
-  }
-  return shared.size();
-}
-
 void PipelineTokenizer::encode_segment(std::string_view text, bool at_start, bool special,
                                        std::vector<TokenId>& out) const {
   std::string normalized;
   size_t start = at_start ? 1 : 0;
   if (parts_.normalizer != nullptr) {
-    if (at_start) start = start_end(text);
+    const std::string_view begin = text.substr(0, utf8_complete_prefix(text.substr(0, kStartBytes)));
+    if (at_start && !text.empty()) start = parts_.normalizer->start_after(begin, utf8_length(text.front()));
     normalized = text;
     parts_.normalizer->normalize(normalized);
     text = normalized;

@@ -49,7 +49,6 @@ class PipelineTokenizer : public Tokenizer {
   explicit PipelineTokenizer(TokenizerParts parts);
   void fill_bytes();
   void encode_text(std::string_view text, bool special, std::vector<TokenId>& out) const;
-  size_t start_end(std::string_view text) const;
   void encode_segment(std::string_view text, bool at_start, bool special, std::vector<TokenId>& out) const;
   void encode_piece(std::string_view text, size_t start_end, std::vector<TokenId>& out) const;
   std::string decode_bytes(std::span<const TokenId> ids, bool skip_special) const;

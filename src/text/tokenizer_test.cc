@@ -316,6 +316,27 @@ TEST(TokenizerPreTokenizers, TheFirstWordIsThatOfTheTextAsGiven) {
            {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "first"}, {"split", true}}}}}}}));
   EXPECT_EQ(expanding->encode("ab"), (Ids{4, 1, 4, 2, 1}));
   EXPECT_EQ(expanding->encode("bcb"), (Ids{4, 1, 2, 1}));
+  // What several characters become stands where the last of them stood.
+  const auto replacing = from_json(
+      small_bpe({{"normalizer", {{"type", "Replace"}, {"pattern", {{"Regex", "x+"}}}, {"content", "ab"}}},
+                 {"pre_tokenizer",
+                  {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "first"}, {"split", true}}}}));
+  EXPECT_EQ(replacing->encode("xc"), (Ids{4, 0, 1, 2}));
+  EXPECT_EQ(replacing->encode("xxc"), (Ids{0, 1, 2}));
+  EXPECT_EQ(replacing->encode("cxx"), (Ids{4, 2, 0, 1}));
+}
+
+// A character map that makes nothing of U+0001; the ids are those of tokenizers.
+TEST(TokenizerPreTokenizers, ACharacterMapMovesTheStart) {
+  // 256 units of a trie, of which the first four are used, and an empty text.
+  const std::string map = "AAQAAAAIAAAAAAAAAAAAgAEFAAAA" + std::string(1340, 'A') + "AAAA";
+  const auto tokenizer = from_json(
+      small_bpe({{"normalizer", {{"type", "Precompiled"}, {"precompiled_charsmap", map}}},
+                 {"pre_tokenizer",
+                  {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "first"}, {"split", true}}}}));
+  EXPECT_EQ(tokenizer->encode("\001ab"), (Ids{4, 0, 1}));
+  EXPECT_EQ(tokenizer->encode("\001\001b"), (Ids{4, 1}));
+  EXPECT_EQ(tokenizer->encode("a\001b"), (Ids{4, 0, 1}));
 }
 
 TEST(TokenizerPostProcessors, ATemplateMayHoldTheTextTwice) {
