@@ -6,6 +6,7 @@
 
 #include <ostream>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/random.h"
 #include "text/answers/answer_testing.h"
@@ -485,6 +486,38 @@ TEST(Reasoning, StandsBeforeCalls) {
   const auto llama =
       parse_whole(options_of("llama3_json", "deepseek_r1", true), "Hm.</think>\n{\"name\": \"f\", \"parameters\": {}}");
   EXPECT_EQ(llama.calls.size(), 1U);
+}
+
+// What an answer's messages, as OpenAI's parser reads them, are to a client.
+JoinedAnswer joined_messages(const Json& messages) {
+  JoinedAnswer joined;
+  for (const Json& message : messages) {
+    const auto body = message[2].get<std::string>();
+    if (!message[1].is_null()) {
+      auto name = message[1].get<std::string>();
+      if (name.starts_with("functions.")) name.erase(0, std::string_view("functions.").size());
+      joined.calls.push_back({.name = name, .arguments = body.empty() ? "{}" : body, .id = {}, .ended = true});
+    } else if (!body.empty()) {
+      std::string& text = message[0] == "analysis" ? joined.reasoning : joined.content;
+      text += (text.empty() ? "" : "\n\n") + body;
+    }
+  }
+  return joined;
+}
+
+TEST(Harmony, IsReadAsOpenAIsParserReadsIt) {
+  const auto text = read_file(SLUICE_SOURCE_DIR "/tests/golden/answers/harmony.json");
+  ASSERT_TRUE(text.ok());
+  const Json rows = parse_json(*text).value();
+  EXPECT_GE(rows.size(), 80U);
+  for (const Json& row : rows) {
+    const auto answer = row[0].get<std::string>();
+    for (const size_t size : {size_t{1}, size_t{7}, answer.size()}) {
+      EXPECT_EQ(parse_pieces(options_of("harmony", "harmony"), answer, false, [&](size_t) { return size; }),
+                joined_messages(row[1]))
+          << answer;
+    }
+  }
 }
 
 TEST(Reasoning, StandsBetweenCallsOfHarmony) {

@@ -7,7 +7,7 @@ namespace {
 
 using Kind = AnswerEvent::Kind;
 
-constexpr size_t kHeaderBytesMax = 1024;
+constexpr size_t kHeaderBytesMax = 1024, kRecipientBytesMax = 256;
 constexpr std::string_view kStartToken = "<|start|>", kChannelToken = "<|channel|>", kMessageToken = "<|message|>",
                            kConstrainToken = "<|constrain|>";
 
@@ -19,7 +19,7 @@ const std::vector<std::string>& endings() {
 // What a header begins with.
 const std::vector<std::string>& beginnings() {
   static const std::vector<std::string> kBeginnings = {std::string(kStartToken), std::string(kChannelToken),
-                                                       std::string(kMessageToken), "to=functions."};
+                                                       std::string(kMessageToken)};
   return kBeginnings;
 }
 
@@ -35,6 +35,17 @@ std::string_view word_at(std::string_view text, size_t at) {
   size_t end = at;
   while (end < text.size() && !is_space(text[end]) && text[end] != '<') ++end;
   return text.substr(at, end - at);
+}
+
+// Whether the text is a header that begins with its recipient, as after the prompt's "<|start|>assistant".
+Prefix begins_with_recipient(std::string_view text) {
+  constexpr std::string_view kTo = "to=";
+  const Prefix to = begins_with(text, kTo);
+  if (to != Prefix::kWhole) return to;
+  if (text.starts_with("to=functions.")) return Prefix::kWhole;
+  const size_t end = skip_space(text, kTo.size() + word_at(text, kTo.size()).size());
+  if (end > kRecipientBytesMax) return Prefix::kNo;
+  return begins_with(text.substr(end), kChannelToken);
 }
 
 }  // namespace
@@ -126,13 +137,14 @@ bool HarmonyReader::advance_start() {
     began_ = true;
     return true;
   }
-  if (beginning.marker >= 0) {
+  const Prefix recipient = begins_with_recipient(text);
+  if (beginning.marker >= 0 || recipient == Prefix::kWhole) {
     consume(first);
     began_ = true;
     state_ = State::kHeader;
     return true;
   }
-  if (beginning.at == 0 || ending.at == 0) return false;
+  if (beginning.at == 0 || ending.at == 0 || recipient == Prefix::kPart) return false;
   if (began_) consume(first);
   begin_message({});
   return true;
