@@ -116,7 +116,7 @@ Result<std::vector<NamedTemplate>> read_gguf_templates(const GgufMetadata& metad
   SLUICE_TRY(const auto names, metadata.strings("tokenizer.chat_templates"));
   for (const std::string_view name : names) {
     SLUICE_TRY(const std::string_view source, metadata.string(cat(key, ".", name)));
-    templates.push_back({std::string(name), std::string(source)});
+    add_template(templates, std::string(name), std::string(source));
   }
   return templates;
 }
