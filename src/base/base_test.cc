@@ -26,6 +26,21 @@ TEST(Json, StopsAtTheDepthLimit) {
   EXPECT_FALSE(parse_json(std::string(1 << 20, '[')).ok());
 }
 
+TEST(Json, IntegersThatMustBeExactFitIn64Bits) {
+  const JsonLimits limits{.exact_integers_depth = 2};
+  for (const char* digits : {"9223372036854775808", "-9223372036854775809", "18446744073709551616",
+                             "100000000000000000000000000000000000000000000000000"}) {
+    const auto refused = parse_json(cat(R"({"seed": 1, "tools": [{"maximum": )", digits, "}], \"x\": 1}"), limits);
+    ASSERT_FALSE(refused.ok()) << digits;
+    EXPECT_EQ(refused.error().param, "tools");
+    EXPECT_NE(refused.error().message.find(std::string_view(digits).substr(0, 40)), std::string::npos);
+    EXPECT_TRUE(parse_json(cat(R"({"tools": )", digits, "}"), limits).ok()) << "not so deep";
+    EXPECT_TRUE(parse_json(cat("[[", digits, "]]")).ok()) << "not asked for";
+  }
+  for (const char* number : {"9223372036854775807", "-9223372036854775808", "1e30", "99999999999999999999.0"})
+    EXPECT_TRUE(parse_json(cat("[[", number, "]]"), limits).ok()) << number;
+}
+
 TEST(Json, ManyKeysTakeLinearTimeAndTheLastOfEqualsWins) {
   std::string text = "{";
   for (int i = 0; i < 200000; ++i) text += cat("\"k", i % 150000, "\":", i, ",");  // a quadratic reader takes minutes

@@ -11,13 +11,19 @@ namespace {
 // Builds the value from parse events. A SAX reader, because only it can stop at the depth limit before memory is spent.
 class LimitedDomReader {
  public:
-  explicit LimitedDomReader(int depth_max) : depth_max_(depth_max) {}
+  explicit LimitedDomReader(const JsonLimits& limits) : limits_(limits) {}
 
   bool null() { return add(nullptr); }
   bool boolean(bool value) { return add(value); }
   bool number_integer(int64_t value) { return add(value); }
-  bool number_unsigned(uint64_t value) { return add(value); }
-  bool number_float(double value, const std::string&) { return add(value); }
+  bool number_unsigned(uint64_t value) {
+    if (value > INT64_MAX && exact_integers()) return refuse_integer(std::to_string(value));
+    return add(value);
+  }
+  bool number_float(double value, const std::string& text) {
+    if (exact_integers() && text.find_first_of(".eE") == std::string::npos) return refuse_integer(text);
+    return add(value);
+  }
   bool string(std::string& value) { return add(std::move(value)); }
   bool binary(std::vector<uint8_t>&) { return false; }
   bool start_object(size_t) { return open(Json::object()); }
@@ -26,6 +32,7 @@ class LimitedDomReader {
   bool end_array() { return close(); }
   bool key(std::string& name) {
     key_ = std::move(name);
+    if (stack_.size() == 1) outer_key_ = key_;
     return true;
   }
   bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception& error) {
@@ -38,6 +45,8 @@ class LimitedDomReader {
   }
 
   bool too_deep() const { return too_deep_; }
+  const std::string& refused_integer() const { return refused_integer_; }  // "" for none
+  const std::string& outer_key() const { return outer_key_; }              // of what was read last
   const std::string& message() const { return message_; }
   Json take() { return std::move(root_); }
 
@@ -79,7 +88,7 @@ class LimitedDomReader {
     return true;
   }
   bool open(Json container) {
-    if (static_cast<int>(stack_.size()) >= depth_max_) {
+    if (static_cast<int>(stack_.size()) >= limits_.depth_max) {
       too_deep_ = true;
       return false;
     }
@@ -90,11 +99,17 @@ class LimitedDomReader {
     stack_.pop_back();
     return true;
   }
+  bool exact_integers() const { return static_cast<int>(stack_.size()) >= limits_.exact_integers_depth; }
+  bool refuse_integer(std::string digits) {
+    refused_integer_ = std::move(digits);
+    return false;
+  }
 
-  int depth_max_;
+  const JsonLimits limits_;
   Json root_;
   std::vector<Open> stack_;  // pointers stay good: only the innermost container grows
-  std::string key_;
+  std::string key_, outer_key_;
+  std::string refused_integer_;
   size_t position_ = 0;
   std::string message_;
   bool too_deep_ = false;
@@ -119,11 +134,16 @@ Result<Json> parse_json(std::string_view text, const JsonLimits& limits) {
   }
   // No JSON text holds a zero byte; the library takes one for the end of its input.
   if (text.find('\0') != std::string_view::npos) return corrupt_data("not valid JSON: it holds a zero byte");
-  LimitedDomReader reader(limits.depth_max);
+  LimitedDomReader reader(limits);
   if (Json::sax_parse(text.begin(), text.end(), &reader)) return reader.take();
   if (reader.too_deep()) {
     return Error{
         ErrorCode::kTooLarge, cat("JSON is nested deeper than the limit of ", limits.depth_max, " levels"), {}, {}};
+  }
+  if (const std::string& digits = reader.refused_integer(); !digits.empty()) {
+    return invalid_argument(
+        cat("the integer ", digits.size() > 40 ? cat(digits.substr(0, 40), "…") : digits, " does not fit in 64 bits"),
+        reader.outer_key());
   }
   return corrupt_data(cat("not valid JSON: ", reader.message()));
 }

@@ -4,6 +4,7 @@
 // Headers that only name the type include base/json_fwd.h.
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,10 +18,14 @@ namespace sluice {
 struct JsonLimits {
   size_t bytes_max = size_t{512} << 20;
   int depth_max = 64;  // nested arrays and objects
+  // Inside so many arrays and objects an integer beyond 64 bits (signed) is an error that names it; elsewhere it is
+  // read as the nearest floating-point number.
+  int exact_integers_depth = std::numeric_limits<int>::max();
 };
 
-// Parses one JSON text. kCorruptData with line, column and what was expected; kTooLarge past a limit.
-// Duplicate keys: the last one wins, as in Python and JavaScript.
+// Parses one JSON text. kCorruptData with line, column and what was expected; kTooLarge past a limit. An integer that
+// is too large has its outermost key as the error's param. Duplicate keys: the last one wins, as in Python and
+// JavaScript.
 Result<Json> parse_json(std::string_view text, const JsonLimits& limits = {});
 
 // Compact text; bytes that are not UTF-8 become U+FFFD. indent < 0: one line.

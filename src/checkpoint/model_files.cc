@@ -62,6 +62,16 @@ Result<Json> read_tokenizer_config(const std::string& directory) {
   return config;
 }
 
+// Of equal names the last one counts, as in Python's dict.
+void add_template(std::vector<NamedTemplate>& templates, std::string name, std::string source) {
+  const auto same = std::ranges::find(templates, name, &NamedTemplate::name);
+  if (same != templates.end()) {
+    same->source = std::move(source);
+  } else {
+    templates.push_back({std::move(name), std::move(source)});
+  }
+}
+
 // chat_template.jinja wins over chat_template.json, which wins over tokenizer_config.json.
 Result<std::vector<NamedTemplate>> read_templates(const std::string& directory, const Json& tokenizer_config) {
   std::vector<NamedTemplate> templates;
@@ -74,7 +84,7 @@ Result<std::vector<NamedTemplate>> read_templates(const std::string& directory, 
   for (const std::string& name : list_files(more)) {
     if (!name.ends_with(kSuffix)) continue;
     SLUICE_TRY(std::string source, read_file(in(more, name), kTemplateBytesMax));
-    templates.push_back({name.substr(0, name.size() - kSuffix.size()), std::move(source)});
+    add_template(templates, name.substr(0, name.size() - kSuffix.size()), std::move(source));
   }
   if (!templates.empty()) return templates;
 
@@ -95,7 +105,7 @@ Result<std::vector<NamedTemplate>> read_gguf_templates(const GgufMetadata& metad
   SLUICE_TRY(const auto names, metadata.strings("tokenizer.chat_templates"));
   for (const std::string_view name : names) {
     SLUICE_TRY(const std::string_view source, metadata.string(cat(key, ".", name)));
-    templates.push_back({std::string(name), std::string(source)});
+    add_template(templates, std::string(name), std::string(source));
   }
   return templates;
 }
@@ -247,13 +257,6 @@ std::string without_python_numbers(std::string_view text) {
 
 }  // namespace
 
-const std::string* ModelFiles::chat_template(std::string_view template_name) const {
-  for (const NamedTemplate& each : templates) {
-    if (each.name == template_name) return &each.source;
-  }
-  return templates.empty() ? nullptr : &templates.front().source;
-}
-
 Result<ModelFiles> open_model(const std::string& path) {
   auto opened = [&]() -> Result<ModelFiles> {
     SLUICE_TRY(const std::string place,
@@ -298,7 +301,7 @@ Result<std::vector<NamedTemplate>> parse_chat_templates(const Json& object, cons
       if (name == nullptr || source == nullptr || !name->is_string() || !source->is_string()) {
         return corrupt_data(cat(path, ": each entry of chat_template must be {\"name\": \"…\", \"template\": \"…\"}"));
       }
-      templates.push_back({name->get<std::string>(), source->get<std::string>()});
+      add_template(templates, name->get<std::string>(), source->get<std::string>());
     }
   } else {
     return corrupt_data(cat(path, ": chat_template must be a string or a list of named templates"));

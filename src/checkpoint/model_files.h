@@ -56,10 +56,7 @@ struct ModelFiles {
   GgufMetadata metadata;                 // empty unless GGUF
   WeightMap weights;                     // quantised ones put together (quantized_weights.h)
   std::string quantization;              // how a tool quantised them: "awq, 4 bits, groups of 128"; "" when none did
-  std::vector<NamedTemplate> templates;  // the first is the one to use; often there is just "default", or none
-
-  // The template of that name, or the first; null when there is none.
-  const std::string* chat_template(std::string_view template_name = "default") const;
+  std::vector<NamedTemplate> templates;  // names are unique; often there is just "default", or none
 };
 
 // A directory with config.json and safetensors, a directory with exactly one GGUF model, a .gguf file, or a name in the

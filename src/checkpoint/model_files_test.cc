@@ -53,7 +53,7 @@ TEST(ModelFiles, OpensAHuggingFaceDirectory) {
     EXPECT_EQ(model->config["text"], "NaN \" Infinity");
     EXPECT_TRUE(model->generation_config.is_null());
     EXPECT_TRUE(model->tokenizer_config.is_null());
-    EXPECT_EQ(model->chat_template(), nullptr);
+    EXPECT_TRUE(model->templates.empty());
     EXPECT_TRUE(model->weights.contains("w"));
   }
   write_text(folder + "/generation_config.json", "{\"eos_token_id\": 2");
@@ -111,8 +111,9 @@ TEST(ModelFiles, PrefersTheTemplateOfTheNewestPlace) {
   write_text(dir.file("tokenizer_config.json"),
              R"({"chat_template": [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d"}]})");
   EXPECT_THAT(templates(), ElementsAre("default=d", "tool_use=t"));
-  EXPECT_EQ(*open_model(dir.path())->chat_template("tool_use"), "t");
-  EXPECT_EQ(*open_model(dir.path())->chat_template("rag"), "d");
+  write_text(dir.file("tokenizer_config.json"), R"({"chat_template": [{"name": "default", "template": "d"},
+             {"name": "rag", "template": "r"}, {"name": "default", "template": "last"}]})");
+  EXPECT_THAT(templates(), ElementsAre("default=last", "rag=r"));
   write_text(dir.file("chat_template.json"), R"({"chat_template": "json"})");
   EXPECT_THAT(templates(), ElementsAre("default=json"));
   write_text(dir.file("chat_template.jinja"), "{{ jinja }}\n");
@@ -120,6 +121,8 @@ TEST(ModelFiles, PrefersTheTemplateOfTheNewestPlace) {
   std::filesystem::create_directory(dir.file("additional_chat_templates"));
   write_text(dir.file("additional_chat_templates/rag.jinja"), "r");
   EXPECT_THAT(templates(), ElementsAre("default={{ jinja }}\n", "rag=r"));
+  write_text(dir.file("additional_chat_templates/default.jinja"), "more");
+  EXPECT_THAT(templates(), ElementsAre("default=more", "rag=r"));
 }
 
 TEST(ChatTemplates, RefusesWrongForms) {
@@ -154,8 +157,9 @@ TEST(ModelFiles, OpensGgufByFileAndByDirectory) {
     EXPECT_EQ(model->directory, dir.path());
     EXPECT_TRUE(model->config.is_null());
     EXPECT_EQ(*model->metadata.string("general.architecture"), "llama");
-    EXPECT_EQ(*model->chat_template(), "main");
-    EXPECT_EQ(*model->chat_template("tool_use"), "tools");
+    ASSERT_EQ(model->templates.size(), 2U);
+    EXPECT_EQ(model->templates[0].name + "=" + model->templates[0].source, "default=main");
+    EXPECT_EQ(model->templates[1].name + "=" + model->templates[1].source, "tool_use=tools");
     EXPECT_TRUE(model->weights.contains("w"));
   }
   std::filesystem::copy_file(dir.file("Tiny-Q8_0.gguf"), dir.file("sha256-abc"));

@@ -36,7 +36,7 @@ TEST(RealFiles, Stories260KFromHuggingFace) {
   EXPECT_EQ(model->config["hidden_size"], 64);
   EXPECT_EQ(model->generation_config["eos_token_id"], Json::parse("[1,2]"));
   EXPECT_EQ(model->tokenizer_config["bos_token"], "<s>");
-  EXPECT_EQ(model->chat_template(), nullptr);
+  EXPECT_TRUE(model->templates.empty());
   EXPECT_EQ(model->weights.entries().size(), 47u);
   const auto embedding = model->weights.tensor("model.embed_tokens.weight");
   ASSERT_TRUE(embedding.ok());

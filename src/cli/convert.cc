@@ -226,13 +226,28 @@ Result<void> write_texts(const Conversion& job, const OutputDirectory& directory
     SLUICE_TRY(auto more, tokenizer_files(job.files));
     for (TextFile& each : more) texts.push_back(std::move(each));
   } else {
-    for (const std::string_view each :
-         {"tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json",
-          "vocab.json", "merges.txt", "generation_config.json", "chat_template.jinja", "chat_template.json"}) {
+    std::vector<std::string> names = {"spiece.model",
+                                      "sentencepiece.bpe.model",
+                                      "tiktoken.model",
+                                      "qwen.tiktoken",
+                                      "vocab.txt",
+                                      "tokenizer.json",
+                                      "tokenizer_config.json",
+                                      "tokenizer.model",
+                                      "special_tokens_map.json",
+                                      "added_tokens.json",
+                                      "vocab.json",
+                                      "merges.txt",
+                                      "generation_config.json",
+                                      "chat_template.jinja",
+                                      "chat_template.json"};
+    for (const checkpoint::NamedTemplate& each : job.files.templates)
+      names.push_back(cat("additional_chat_templates/", each.name, ".jinja"));
+    for (std::string& each : names) {
       const std::string path = cat(job.files.directory, "/", each);
       if (!file_exists(path)) continue;
       SLUICE_TRY(std::string content, read_file(path));
-      texts.push_back({std::string(each), std::move(content)});
+      texts.push_back({std::move(each), std::move(content)});
     }
   }
   for (const TextFile& each : texts) {

@@ -61,7 +61,7 @@ Json describe_text(const local::ModelText& text) {
   return {{"vocab_size", text.tokenizer->vocab_size()},
           {"end_tokens", eos},
           {"sampling_defaults", describe_sampling(text.sampling)},
-          {"chat_template", text.chat_template.has_value()},
+          {"chat_template", text.templates.any()},
           {"tool_calls", text.tool_dialect},
           {"reasoning", text.reasoning_dialect}};
 }

@@ -1,6 +1,5 @@
 // sluice tokenize and sluice render: the text half on its own, for scripts and for comparing with other libraries.
 
-#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
@@ -16,7 +15,9 @@
 namespace sluice::cli {
 namespace {
 
-Result<Json> read_standard_input() { return parse_json(std::string(std::istreambuf_iterator<char>(std::cin), {})); }
+Result<Json> read_standard_input(const JsonLimits& limits = {}) {
+  return parse_json(std::string(std::istreambuf_iterator<char>(std::cin), {}), limits);
+}
 
 Result<std::unique_ptr<text::Tokenizer>> open_tokenizer(const std::string& name) {
   SLUICE_TRY(const std::string path,
@@ -59,36 +60,11 @@ Result<int> run_tokenize(const CommandLine& line) {
   return 0;
 }
 
-namespace {
-
-// An integer beyond 64 bits would be read as the nearest floating-point number; Python's have no limit.
-Result<void> check_integers(std::string_view json) {
-  bool in_string = false;
-  for (size_t at = 0; at < json.size(); ++at) {
-    if (in_string && json[at] == '\\') {
-      ++at;
-    } else if (json[at] == '"') {
-      in_string = !in_string;
-    } else if (!in_string && (json[at] == '-' || (json[at] >= '0' && json[at] <= '9'))) {
-      const std::string_view number = json.substr(at, json.find_first_not_of("0123456789+-.eE", at) - at);
-      int64_t value = 0;
-      const bool integer = number.find_first_of(".eE") == std::string_view::npos;
-      if (integer && std::from_chars(number.data(), number.data() + number.size(), value).ec != std::errc())
-        return unimplemented(cat("standard input holds the integer ", number, ", which does not fit in 64 bits"));
-      at += number.size() - 1;
-    }
-  }
-  return {};
-}
-
-}  // namespace
-
 Result<int> run_render(const CommandLine& line) {
   SLUICE_TRY(const std::string source, read_file(line.arguments.front(), size_t{1} << 20));
   SLUICE_TRY(const text::ChatTemplate chat_template, text::ChatTemplate::parse(source));
-  const std::string input(std::istreambuf_iterator<char>(std::cin), {});
-  SLUICE_TRY(const Json variables, parse_json(input));
-  SLUICE_RETURN_IF_ERROR(check_integers(input));
+  // Python's integers have no limit: the nearest floating-point number would print as something else.
+  SLUICE_TRY(const Json variables, read_standard_input({.exact_integers_depth = 0}));
   if (!variables.is_object()) return invalid_argument("standard input must be a JSON object");
   SLUICE_TRY(const std::string text, chat_template.render(variables));
   std::fwrite(text.data(), 1, text.size(), stdout);

@@ -20,9 +20,9 @@ Result<std::string> final_text(const Json& messages) {
 
 }  // namespace
 
-PromptBuilder::PromptBuilder(const text::Tokenizer& tokenizer, std::optional<text::ChatTemplate> chat_template,
+PromptBuilder::PromptBuilder(const text::Tokenizer& tokenizer, text::ChatTemplates templates,
                              std::map<std::string, std::string> special_tokens)
-    : tokenizer_(tokenizer), chat_template_(std::move(chat_template)), special_tokens_(std::move(special_tokens)) {}
+    : tokenizer_(tokenizer), templates_(std::move(templates)), special_tokens_(std::move(special_tokens)) {}
 
 Result<std::string> PromptBuilder::render(const api::ChatPrompt& prompt) const {
   SLUICE_TRY(std::string text, render_messages(prompt));
@@ -30,7 +30,14 @@ Result<std::string> PromptBuilder::render(const api::ChatPrompt& prompt) const {
 }
 
 Result<std::string> PromptBuilder::render_messages(const api::ChatPrompt& prompt) const {
-  if (!chat_template_) {
+  const text::ChatTemplate* chat_template = templates_.choose(prompt.tools != nullptr);
+  if (chat_template == nullptr && templates_.any()) {
+    return invalid_argument(
+        "this model has a chat template for conversations with tools only: send tools, or start with "
+        "--chat-template FILE",
+        "messages");
+  }
+  if (chat_template == nullptr) {
     return invalid_argument(
         "this model has no chat template: use /v1/completions with a text prompt, or start with --chat-template FILE",
         "messages");
@@ -50,7 +57,7 @@ Result<std::string> PromptBuilder::render_messages(const api::ChatPrompt& prompt
   variables["messages"] = *prompt.messages;
   variables["tools"] = prompt.tools != nullptr ? *prompt.tools : Json(nullptr);
   variables["add_generation_prompt"] = prompt.add_generation_prompt;
-  SLUICE_TRY(std::string text, chat_template_->render(variables));
+  SLUICE_TRY(std::string text, chat_template->render(variables));
   if (!prompt.continue_final_message) return text;
 
   SLUICE_TRY(const std::string last, final_text(*prompt.messages));

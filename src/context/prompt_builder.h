@@ -2,7 +2,6 @@
 // Turns a prompt (a conversation, a text, or ids) into the token ids the engine computes. Immutable; any thread.
 
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,10 +14,10 @@ namespace sluice::context {
 class PromptBuilder {
  public:
   // `tokenizer` must outlive it. `special_tokens` are the names a template may print: bos_token, eos_token, … → "<s>".
-  PromptBuilder(const text::Tokenizer& tokenizer, std::optional<text::ChatTemplate> chat_template,
+  PromptBuilder(const text::Tokenizer& tokenizer, text::ChatTemplates templates,
                 std::map<std::string, std::string> special_tokens);
 
-  bool has_chat_template() const { return chat_template_.has_value(); }
+  bool has_chat_template() const { return templates_.any(); }
 
   // The text a conversation becomes, with what the answer is made to begin with. kInvalidArgument without a template,
   // or with the template's own complaint.
@@ -32,7 +31,7 @@ class PromptBuilder {
   Result<std::string> render_messages(const api::ChatPrompt& prompt) const;
 
   const text::Tokenizer& tokenizer_;
-  std::optional<text::ChatTemplate> chat_template_;
+  text::ChatTemplates templates_;
   std::map<std::string, std::string> special_tokens_;
 };
 

@@ -160,8 +160,8 @@ class EngineBackend final : public LocalBackend {
                 {{"tokenizer", text_.tokenizer->vocab_size()}, {"model", description.spec.vocab_size}});
     }
 
-    const bool chat = text_.chat_template.has_value();
-    prompts_.emplace(*text_.tokenizer, std::move(text_.chat_template), text_.special_tokens);
+    const bool chat = text_.templates.any();
+    prompts_.emplace(*text_.tokenizer, std::move(text_.templates), text_.special_tokens);
     set_cards(options, *files, description, chat);
     engine::EngineOptions settings{.blocks = plan_.blocks,
                                    .window_slots = plan_.window_slots,

@@ -136,26 +136,45 @@ Result<void> load_gguf(const ModelFiles& files, ModelText& made) {
   return {};
 }
 
-// The template's text, parsed into `made` if it can be.
-Result<std::string> load_template(const ModelFiles& files, const std::string& template_path, ModelText& made) {
+// What the templates say, for finding out how the model writes calls and reasoning.
+struct TemplateSources {
+  std::string usual, with_tools;
+};
+
+std::optional<text::ChatTemplate> parse_if_possible(std::string_view name, const std::string& source) {
+  auto parsed = text::ChatTemplate::parse(source);
+  if (parsed.ok()) return std::move(parsed).value();
+  log::warn("the model's chat template cannot be used; give --chat-template FILE",
+            {{"template", name}, {"reason", parsed.error().message}});
+  return std::nullopt;
+}
+
+// The templates' text, parsed into `made` if it can be. As transformers chooses, a template that bears another name is
+// used only when it is asked for by --chat-template.
+Result<TemplateSources> load_templates(const ModelFiles& files, const std::string& template_path, ModelText& made) {
+  TemplateSources sources;
   if (!template_path.empty()) {
-    SLUICE_TRY(std::string source, read_file(template_path, size_t{1} << 20));
-    auto parsed = text::ChatTemplate::parse(source);
+    SLUICE_TRY(sources.usual, read_file(template_path, size_t{1} << 20));
+    auto parsed = text::ChatTemplate::parse(sources.usual);
     if (!parsed.ok())
       return Error{parsed.error().code, cat(template_path, ": ", parsed.error().message), "chat-template", {}};
-    made.chat_template = std::move(parsed).value();
-    return source;
+    made.templates.usual = std::move(parsed).value();
+    return sources;
   }
-  const std::string* source = files.chat_template();
-  if (source == nullptr) return std::string();
-  auto parsed = text::ChatTemplate::parse(*source);
-  if (!parsed.ok()) {
-    log::warn("the model's chat template cannot be used; give --chat-template FILE",
-              {{"reason", parsed.error().message}});
-    return std::string();
+  for (const checkpoint::NamedTemplate& each : files.templates) {
+    const bool tools = each.name == "tool_use";
+    if (!tools && each.name != "default") continue;
+    auto& parsed = tools ? made.templates.with_tools : made.templates.usual;
+    parsed = parse_if_possible(each.name, each.source);
+    if (parsed) (tools ? sources.with_tools : sources.usual) = each.source;
   }
-  made.chat_template = std::move(parsed).value();
-  return *source;
+  if (!files.templates.empty() && !made.templates.any()) {
+    std::vector<std::string> names;
+    for (const checkpoint::NamedTemplate& each : files.templates) names.push_back(each.name);
+    log::warn("none of the model's chat templates is its default; give --chat-template FILE",
+              {{"templates", join(names, ", ")}});
+  }
+  return sources;
 }
 
 Result<std::string> chosen_dialect(const std::string& wanted, std::string_view detected,
@@ -168,11 +187,15 @@ Result<std::string> chosen_dialect(const std::string& wanted, std::string_view d
   return invalid_argument(cat("--", setting, " must be one of ", join(known, ", "), ", not '", wanted, "'"), setting);
 }
 
-Result<void> choose_dialects(const std::string& source, const TextOptions& options, ModelText& made) {
+Result<void> choose_dialects(const TemplateSources& sources, const TextOptions& options, ModelText& made) {
   namespace answers = text::answers;
-  SLUICE_TRY(made.tool_dialect, chosen_dialect(options.tool_parser, answers::detect_tool_dialect(source),
-                                               answers::tool_dialect_names(), "tool-call-parser"));
-  SLUICE_TRY(made.reasoning_dialect, chosen_dialect(options.reasoning_parser, answers::detect_reasoning_dialect(source),
+  std::string_view calls = answers::detect_tool_dialect(sources.with_tools);
+  if (calls.empty()) calls = answers::detect_tool_dialect(sources.usual);
+  std::string_view reasoning = answers::detect_reasoning_dialect(sources.usual);
+  if (reasoning.empty()) reasoning = answers::detect_reasoning_dialect(sources.with_tools);
+  SLUICE_TRY(made.tool_dialect,
+             chosen_dialect(options.tool_parser, calls, answers::tool_dialect_names(), "tool-call-parser"));
+  SLUICE_TRY(made.reasoning_dialect, chosen_dialect(options.reasoning_parser, reasoning,
                                                     answers::reasoning_dialect_names(), "reasoning-parser"));
   // Not every file lists the tokens that end an answer with calls.
   for (const std::string& token : answers::stop_texts(made.tool_dialect)) {
@@ -193,8 +216,8 @@ Result<ModelText> load_model_text(const ModelFiles& files, const TextOptions& op
   if (const auto eos = made.tokenizer->eos(); eos) add_id(made.eos, *eos, made.tokenizer->vocab_size());
   if (made.eos.empty()) log::warn("the model names no end token: answers end at max_tokens or a stop string");
 
-  SLUICE_TRY(const std::string source, load_template(files, options.template_path, made));
-  SLUICE_RETURN_IF_ERROR(choose_dialects(source, options, made));
+  SLUICE_TRY(const TemplateSources sources, load_templates(files, options.template_path, made));
+  SLUICE_RETURN_IF_ERROR(choose_dialects(sources, options, made));
   return made;
 }
 

@@ -4,7 +4,6 @@
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,7 +16,7 @@ namespace sluice::local {
 
 struct ModelText {
   std::unique_ptr<text::Tokenizer> tokenizer;
-  std::optional<text::ChatTemplate> chat_template;
+  text::ChatTemplates templates;
   std::map<std::string, std::string> special_tokens;  // bos_token → "<s>", …: names templates may print
   std::vector<text::TokenId> eos;                     // every id that ends an answer
   std::string tool_dialect;                           // of text/answers/tool_dialects.h, or ""

@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
+#include "base/file.h"
 #include "checkpoint/testing.h"
 
 namespace sluice::local {
@@ -49,6 +52,42 @@ TEST_F(ModelTextTest, EndTokensOfAllFilesCount) {
   write("config.json", {{"model_type", "gemma3"}, {"eos_token_id", 4}, {"text_config", {{"eos_token_id", 6}}}});
   write("generation_config.json", {{"eos_token_id", {5, 4}}});
   EXPECT_EQ(load().eos, (std::vector<text::TokenId>{5, 4, 6}));
+}
+
+// Files that hold templates under several names: what transformers renders with tools and without, and which it refuses
+// (tools/goldens/templates_named.py).
+TEST_F(ModelTextTest, TemplatesAreChosenAsTransformersDoes) {
+  const auto text = read_file(SLUICE_SOURCE_DIR "/tests/golden/templates/named.json");
+  ASSERT_TRUE(text.ok());
+  const Json cases = parse_json(*text).value();
+  EXPECT_GE(cases.size(), 10U);
+  for (const Json& one : cases) {
+    const test_files::TemporaryDirectory extra;
+    std::filesystem::copy(directory_.path(), extra.path(), std::filesystem::copy_options::recursive);
+    for (const auto& [name, content] : one["files"].items()) {
+      std::filesystem::create_directories(std::filesystem::path(extra.file(name)).parent_path());
+      test_files::write_text(extra.file(name), content.get<std::string>());
+    }
+    const auto files = checkpoint::open_model(extra.path());
+    ASSERT_TRUE(files.ok()) << files.error().message;
+    const auto made = load_model_text(*files, {});
+    ASSERT_TRUE(made.ok()) << made.error().message;
+    for (const bool tools : {false, true}) {
+      const Json& expected = one[tools ? "with_tools" : "without"];
+      const text::ChatTemplate* chosen = made->templates.choose(tools);
+      EXPECT_EQ(chosen == nullptr, expected.is_null()) << one["files"] << tools;
+      if (chosen == nullptr || expected.is_null()) continue;
+      const Json variables = {{"messages", {{{"role", "user"}, {"content", "hi"}}}}};
+      EXPECT_EQ(chosen->render(variables).value(), expected.get<std::string>()) << one["files"] << tools;
+    }
+  }
+}
+
+TEST_F(ModelTextTest, CallsAreWrittenAsTheTemplateForToolsShows) {
+  write("tokenizer_config.json", {{"chat_template",
+                                   {{{"name", "default"}, {"template", "{{ messages }}"}},
+                                    {{"name", "tool_use"}, {"template", "{# <tool_call></tool_call> #}"}}}}});
+  EXPECT_EQ(load().tool_dialect, "hermes");
 }
 
 TEST_F(ModelTextTest, TheTokenizersEndTokenCountsBesideOthers) {

@@ -89,6 +89,8 @@ TEST(Architectures, AnUnknownOneNamesTheKnownAndTheNearest) {
   EXPECT_THAT(message({{"architectures", {"MixtralForCausalLM"}}}), HasSubstr("nearest is MistralForCausalLM"));
   EXPECT_THAT(message({{"model_type", "gemma"}}), HasSubstr("nearest is Gemma2ForCausalLM"));
   // All names share "ForCausalLM"; that alone makes no neighbours.
+  for (const char* name : {"InternLM2ForCausalLM", "Olmo2ForCausalLM", "SmolLM3ForCausalLM", "YiForCausalLM"})
+    EXPECT_THAT(message({{"architectures", {name}}}), HasSubstr("nearest is LlamaForCausalLM"));
   EXPECT_THAT(message({{"architectures", {"BloomForCausalLM"}}}), testing::Not(HasSubstr("nearest")));
   // A head that is no language model's is not taken for one.
   EXPECT_THAT(message({{"architectures", {"LlamaForSequenceClassification"}}, {"model_type", "llama"}}),

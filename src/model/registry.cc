@@ -13,6 +13,14 @@ namespace {
 // "Qwen2ForCausalLM" → "Qwen2": the part in which names differ.
 std::string stem(std::string_view class_name) { return std::string(class_name.substr(0, class_name.find("For"))); }
 
+// Families whose names are like none of ours and whose layers are like Llama's.
+constexpr std::string_view kLlamaRelatives[] = {"aquila", "baichuan", "exaone", "granite",  "helium",    "internlm",
+                                                "olmo",   "seedoss",  "smollm", "stablelm", "starcoder", "yi"};
+
+bool is_llama_relative(std::string_view name) {
+  return std::ranges::any_of(kLlamaRelatives, [&](std::string_view each) { return name.starts_with(each); });
+}
+
 Error unknown_architecture(std::string_view class_name, std::string_view model_type) {
   std::vector<std::string> known, names;
   std::vector<const Architecture*> owners;
@@ -27,6 +35,8 @@ Error unknown_architecture(std::string_view class_name, std::string_view model_t
   }
   std::string nearest = nearest_name(to_lower_ascii(stem(class_name)), names);
   if (nearest.empty()) nearest = nearest_name(to_lower_ascii(model_type), names);
+  if (nearest.empty() && is_llama_relative(to_lower_ascii(class_name.empty() ? model_type : class_name)))
+    nearest = "llama";
   const auto found = std::ranges::find(names, nearest);
   const std::string_view shown = class_name.empty() ? model_type : class_name;
   return unimplemented(

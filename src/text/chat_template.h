@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,14 +31,27 @@ class ChatTemplate {
 
   // `variables` is an object: messages, tools, documents, add_generation_prompt, bos_token, eos_token, enable_thinking,
   // … trim_blocks and lstrip_blocks are on, undefined names are lenient exactly where Jinja2's default is.
-  // raise_exception("…") in the template gives kInvalidArgument with that text; any other failure names line and
-  // expression. strftime_now uses the local clock.
+  // Failures name line and expression; raise_exception("…") in the template gives kInvalidArgument with its text first.
+  // strftime_now uses the local clock.
   Result<std::string> render(const Json& variables) const;
 
  private:
   struct Program;
   explicit ChatTemplate(std::unique_ptr<const Program> program);
   std::unique_ptr<const Program> program_;
+};
+
+// The templates of a model that are told apart by what is asked.
+struct ChatTemplates {
+  std::optional<ChatTemplate> usual;       // "default"
+  std::optional<ChatTemplate> with_tools;  // "tool_use": for conversations with tools, where a model has one
+
+  bool any() const { return usual || with_tools; }
+  // As transformers chooses. Null when there is none for what is asked.
+  const ChatTemplate* choose(bool tools) const {
+    const auto& chosen = tools && with_tools ? with_tools : usual;
+    return chosen ? &*chosen : nullptr;
+  }
 };
 
 }  // namespace sluice::text

@@ -101,10 +101,15 @@ Error failure(std::string_view source, const Json& variables = Json::object(), c
   return result.ok() ? Error{} : result.error();
 }
 
-TEST(ChatTemplate, RaisedTextComesAsItIs) {
+TEST(ChatTemplate, RaisedTextComesFirstAndThenItsPlace) {
   const Error error = failure("a\n{{ raise_exception('Roles must alternate: ' ~ 2) }}");
   EXPECT_EQ(error.code, ErrorCode::kInvalidArgument);
-  EXPECT_EQ(error.message, "Roles must alternate: 2");
+  EXPECT_EQ(error.message,
+            "Roles must alternate: 2 (chat template line 2, in 'raise_exception('Roles must alternate: ' ~ 2)')");
+  // The place is where it was raised, not where the macro was called; a failure of its argument is not the template's.
+  EXPECT_EQ(failure("{% macro m(x) %}\n{{ raise_exception(x) }}\n{% endmacro %}\n{{ m('no') }}").message,
+            "no (chat template line 2, in 'raise_exception(x)')");
+  EXPECT_EQ(failure("\n{{ raise_exception(x.y) }}").message, "chat template line 2: 'x' is undefined (in 'x.y')");
 }
 
 TEST(ChatTemplate, ErrorsNameLineAndExpression) {

@@ -1,5 +1,6 @@
 #include "text/normalizer.h"
 
+#include <algorithm>
 #include <functional>
 
 #include "base/json.h"
@@ -16,6 +17,11 @@ namespace {
 constexpr size_t kGrowthMax = 64;
 constexpr size_t kContentMax = 256;
 
+// A match of several characters stands where its last one stood. Of the first match in a text.
+bool leaves_start(std::string_view text, size_t begin, size_t end, size_t start) {
+  return begin < start && begin < end && static_cast<size_t>(previous_start(text.data() + end) - text.data()) >= start;
+}
+
 class Sequence : public Normalizer {
  public:
   explicit Sequence(std::vector<NormalizerPtr> parts) : parts_(std::move(parts)) {}
@@ -25,6 +31,14 @@ class Sequence : public Normalizer {
       if (text.size() > limit) return;  // a file made to fill the memory: no honest chain grows a text like this
       part->normalize(text);
     }
+  }
+  size_t start_after(std::string_view text, size_t start) const override {
+    std::string current(text);
+    for (const NormalizerPtr& part : parts_) {
+      start = part->start_after(current, start);
+      part->normalize(current);
+    }
+    return start;
   }
 
  private:
@@ -83,6 +97,12 @@ class Replace : public Normalizer {
     out.append(text, copied);
     text = std::move(out);
   }
+  size_t start_after(std::string_view text, size_t start) const override {
+    size_t begin = 0, end = 0;
+    Regex::Search search(pattern_, text);
+    if (search.next(&begin, &end) && leaves_start(text, begin, end, start)) return begin;
+    return Normalizer::start_after(text, start);
+  }
 
  private:
   Regex pattern_;
@@ -105,6 +125,11 @@ class ReplaceText : public Normalizer {
     }
     out.append(text, copied);
     text = std::move(out);
+  }
+  size_t start_after(std::string_view text, size_t start) const override {
+    const size_t begin = text.find(from_);
+    if (begin != std::string_view::npos && leaves_start(text, begin, begin + from_.size(), start)) return begin;
+    return Normalizer::start_after(text, start);
   }
 
  private:
@@ -243,6 +268,19 @@ Result<NormalizerPtr> make_normalizer_at(const Json& json, int depth) {
 }
 
 }  // namespace
+
+// What stays the same whatever follows.
+size_t Normalizer::start_after(std::string_view text, size_t start) const {
+  if (start == 0) return 0;
+  std::string shared = cat(text.substr(0, start), "q");
+  normalize(shared);
+  for (const char follower : {'7', 'b', 'X'}) {
+    std::string other = cat(text.substr(0, start), std::string_view(&follower, 1));
+    normalize(other);
+    shared.resize(static_cast<size_t>(std::ranges::mismatch(shared, other).in1 - shared.begin()));
+  }
+  return shared.size();
+}
 
 Result<NormalizerPtr> make_normalizer(const Json& json) { return make_normalizer_at(json, 0); }
 

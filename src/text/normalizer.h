@@ -18,6 +18,8 @@ class Normalizer {
   virtual ~Normalizer() = default;
   // Rewrites `text` in place.
   virtual void normalize(std::string& text) const = 0;
+  // Of `text`, its first `start` bytes stand where the text as given begins: how many of the normalised text's do.
+  virtual size_t start_after(std::string_view text, size_t start) const;
 };
 
 using NormalizerPtr = std::unique_ptr<const Normalizer>;

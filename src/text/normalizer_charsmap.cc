@@ -1,5 +1,6 @@
 #include "text/normalizer_charsmap.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/strings.h"
@@ -37,6 +38,10 @@ class Precompiled : public Normalizer {
       }
     }
     text = std::move(out);
+  }
+  // What disappears at the start leaves its place to what follows.
+  size_t start_after(std::string_view text, size_t start) const override {
+    return start == 0 ? 0 : std::max<size_t>(Normalizer::start_after(text, start), 1);
   }
 
  private:

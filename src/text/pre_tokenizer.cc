@@ -75,7 +75,6 @@ class Cutter : public Stage {
       }
       arrange(found, behavior_, out);
     }
-    pieces.first_at_start = pieces.first_at_start && !out.empty() && out[0].begin == pieces.ranges[0].begin;
     pieces.ranges = std::move(out);
   }
 
@@ -216,13 +215,15 @@ class Rewriter : public Stage {
   void apply(Pieces& pieces) const override {
     std::string out;
     out.reserve(pieces.text.size() + pieces.ranges.size());
-    bool at_start = pieces.first_at_start;
+    size_t start_end = 0;
     for (Range& range : pieces.ranges) {
       const size_t begin = out.size();
+      const bool at_start = range.begin < pieces.start_end;
       rewrite(pieces.text.substr(range.begin, range.end - range.begin), at_start, out);
+      if (at_start) start_end = range.end <= pieces.start_end ? out.size() : begin + 1;
       range = {begin, out.size()};
-      at_start = false;
     }
+    pieces.start_end = start_end;
     pieces.storage = std::move(out);
     pieces.text = pieces.storage;
   }

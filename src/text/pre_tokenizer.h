@@ -21,7 +21,7 @@ struct Pieces {
   std::string_view text;
   std::string storage;  // holds `text` once a stage has rewritten it
   std::vector<Range> ranges;
-  bool first_at_start = false;  // ranges[0] begins where the whole input begins
+  size_t start_end = 0;  // what begins before it begins where the whole input begins: its first character became this
 };
 
 class PreTokenizer {

@@ -255,35 +255,59 @@ std::optional<TokenId> find_token(const TokenizerParts& parts, const std::string
   return parts.vocabulary->find(text);
 }
 
-// TemplateProcessing's "single".
-Result<void> read_template(const Json& json, TokenizerParts& parts) {
-  const Json* single = json_find(json, "single");
-  const Json* specials = json_find(json, "special_tokens");
-  if (single == nullptr || !single->is_array())
-    return corrupt_data("post_processor TemplateProcessing: \"single\" must be an array");
-  for (const Json& item : *single) {
+// What post-processors make of a text: ids, and nullopt where the text stands, in the parts that a template has made of
+// it. The next processor frames each part.
+using Piece = std::vector<std::optional<TokenId>>;
+constexpr size_t kFrameMax = 10'000;
+
+// The ids of a special token in a template.
+Result<Piece> read_template_token(const Json& json, const Json* specials) {
+  SLUICE_TRY(const std::string name, json_string(json, "id", ""));
+  const Json* entry = specials != nullptr ? json_find(*specials, name) : nullptr;
+  const Json* ids = entry != nullptr ? json_find(*entry, "ids") : nullptr;
+  if (ids == nullptr || !ids->is_array())
+    return corrupt_data(cat("post_processor TemplateProcessing: the special token \"", name, "\" has no ids"));
+  Piece piece;
+  for (const Json& id : *ids) {
+    if (!id.is_number_unsigned() || id.get<uint64_t>() > static_cast<uint64_t>(kTokenIdMax))
+      return corrupt_data(cat("post_processor TemplateProcessing: an id of \"", name, "\" is no token id"));
+    piece.emplace_back(id.get<TokenId>());
+  }
+  return piece;
+}
+
+Piece joined(const std::vector<Piece>& pieces) {
+  Piece whole;
+  for (const Piece& piece : pieces) whole.insert(whole.end(), piece.begin(), piece.end());
+  return whole;
+}
+
+// "single", or "pair" where an earlier processor has left two parts. The library knows no template for more.
+Result<void> apply_template(const Json& json, bool special, std::vector<Piece>& pieces) {
+  const bool pair = pieces.size() == 2;
+  const std::string_view key = pair ? "pair" : "single";
+  const Json* items = json_find(json, key);
+  if (items == nullptr || !items->is_array())
+    return corrupt_data(cat("post_processor TemplateProcessing: \"", key, "\" must be an array"));
+  const Piece first = pair ? pieces.front() : joined(pieces), second = pair ? pieces.back() : Piece();
+  std::vector<Piece> made;
+  size_t size = 0;
+  for (const Json& item : *items) {
     if (const Json* sequence = json_find(item, "Sequence")) {
       SLUICE_TRY(const std::string id, json_string(*sequence, "id", "A"));
-      if (id != "A") return corrupt_data(cat("post_processor TemplateProcessing: \"single\" names the sequence ", id));
-      parts.frame.push_back(std::nullopt);
-      continue;
-    }
-    const Json* special = json_find(item, "SpecialToken");
-    if (special == nullptr)
+      if (id != "A" && !(pair && id == "B"))
+        return corrupt_data(cat("post_processor TemplateProcessing: \"", key, "\" names the sequence ", id));
+      made.push_back(id == "A" ? first : second);
+    } else if (const Json* token = json_find(item, "SpecialToken")) {
+      SLUICE_TRY(Piece piece, read_template_token(*token, json_find(json, "special_tokens")));
+      if (special) made.push_back(std::move(piece));
+    } else {
       return unimplemented("post_processor TemplateProcessing: an item that is neither Sequence nor SpecialToken");
-    SLUICE_TRY(const std::string name, json_string(*special, "id", ""));
-    const Json* entry = specials != nullptr ? json_find(*specials, name) : nullptr;
-    const Json* ids = entry != nullptr ? json_find(*entry, "ids") : nullptr;
-    if (ids == nullptr || !ids->is_array()) {
-      return corrupt_data(cat("post_processor TemplateProcessing: the special token \"", name, "\" has no ids"));
     }
-    for (const Json& id : *ids) {
-      if (!id.is_number_unsigned() || id.get<uint64_t>() > static_cast<uint64_t>(kTokenIdMax)) {
-        return corrupt_data(cat("post_processor TemplateProcessing: an id of \"", name, "\" is no token id"));
-      }
-      parts.frame.emplace_back(id.get<TokenId>());
-    }
+    size += made.empty() ? 0 : made.back().size();
+    if (size > kFrameMax) return corrupt_data("post_processor: the template is too long");
   }
+  pieces = std::move(made);
   return {};
 }
 
@@ -296,39 +320,43 @@ Result<TokenId> read_token_pair(const Json& json, std::string_view key) {
   return (*pair)[1].get<TokenId>();
 }
 
-Result<void> read_post_processor(const Json& json, int depth, TokenizerParts& parts) {
+// Begins and ends the first part, and ends the others; Roberta's begin with `sep`.
+Result<void> apply_bert(const Json& json, bool roberta, bool special, std::vector<Piece>& pieces) {
+  SLUICE_TRY(const TokenId cls, read_token_pair(json, "cls"));
+  SLUICE_TRY(const TokenId sep, read_token_pair(json, "sep"));
+  for (size_t i = 0; special && i < pieces.size(); ++i) {
+    if (i == 0 || roberta) pieces[i].insert(pieces[i].begin(), i == 0 ? cls : sep);
+    pieces[i].emplace_back(sep);
+  }
+  return {};
+}
+
+// `special`: with special tokens.
+Result<void> apply_post_processor(const Json& json, int depth, bool special, std::vector<Piece>& pieces) {
   if (depth > 16) return corrupt_data("post_processor: sequences are nested too deeply");
   SLUICE_TRY(const std::string type, json_string(json, "type", ""));
   if (type == "Sequence") {
     const Json* list = json_find(json, "processors");
     if (list == nullptr || !list->is_array())
       return corrupt_data("post_processor Sequence: \"processors\" must be an array");
-    for (const Json& part : *list) SLUICE_RETURN_IF_ERROR(read_post_processor(part, depth + 1, parts));
+    for (const Json& part : *list) SLUICE_RETURN_IF_ERROR(apply_post_processor(part, depth + 1, special, pieces));
     return {};
   }
   if (type == "ByteLevel") return {};  // moves offsets only
-  const std::vector<std::optional<TokenId>> inside = std::move(parts.frame);
-  parts.frame.clear();
-  if (type == "TemplateProcessing") {
-    SLUICE_RETURN_IF_ERROR(read_template(json, parts));
-  } else if (type == "BertProcessing" || type == "RobertaProcessing") {
-    SLUICE_TRY(const TokenId cls, read_token_pair(json, "cls"));
-    SLUICE_TRY(const TokenId sep, read_token_pair(json, "sep"));
-    parts.frame = {cls, std::nullopt, sep};
-  } else {
-    return unimplemented(cat("tokenizer.json: the post_processor \"", type, "\" is not known"));
-  }
-  if (inside.empty()) return {};
-  std::vector<std::optional<TokenId>> whole;  // a later processor frames what the earlier made
-  for (const auto& item : parts.frame) {
-    if (item) {
-      whole.push_back(item);
-    } else {
-      whole.insert(whole.end(), inside.begin(), inside.end());
-    }
-    if (whole.size() > 10'000) return corrupt_data("post_processor: the template is too long");
-  }
-  parts.frame = std::move(whole);
+  if (type == "TemplateProcessing") return apply_template(json, special, pieces);
+  if (type == "BertProcessing" || type == "RobertaProcessing")
+    return apply_bert(json, type == "RobertaProcessing", special, pieces);
+  return unimplemented(cat("tokenizer.json: the post_processor \"", type, "\" is not known"));
+}
+
+Result<void> read_post_processor(const Json& json, TokenizerParts& parts) {
+  std::vector<Piece> framed = {{std::nullopt}}, bare = framed;
+  SLUICE_RETURN_IF_ERROR(apply_post_processor(json, 0, true, framed));
+  SLUICE_RETURN_IF_ERROR(apply_post_processor(json, 0, false, bare));
+  parts.frame = joined(framed);
+  parts.repeats = joined(bare).size();
+  if (parts.frame.size() > kFrameMax || parts.repeats > kFrameMax)
+    return corrupt_data("post_processor: the template is too long");
   return {};
 }
 
@@ -395,7 +423,7 @@ Result<TokenizerParts> parts_from_json(std::string_view text) {
     SLUICE_RETURN_IF_ERROR(read_added(*json, parts));
   }
   if (const Json* json = json_find(document.rest, "post_processor"); given(json)) {
-    SLUICE_RETURN_IF_ERROR(read_post_processor(*json, 0, parts));
+    SLUICE_RETURN_IF_ERROR(read_post_processor(*json, parts));
   }
   if (const Json* json = json_find(document.rest, "decoder"); given(json)) {
     SLUICE_TRY(parts.decoder, Decoder::from_json(*json));
@@ -408,6 +436,7 @@ void apply_config(const TokenizerConfig& config, TokenizerParts& parts) {
   if (config.eos) parts.eos = find_token(parts, *config.eos);
   if (!config.add_bos && !config.add_eos) return;
   parts.frame.clear();
+  parts.repeats = 1;
   if (config.add_bos.value_or(false) && parts.bos) parts.frame.push_back(parts.bos);
   parts.frame.push_back(std::nullopt);
   if (config.add_eos.value_or(false) && parts.eos) parts.frame.push_back(parts.eos);

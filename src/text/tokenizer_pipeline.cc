@@ -10,6 +10,7 @@ namespace sluice::text {
 namespace {
 
 constexpr size_t kBytesMax = size_t{256} << 20;  // past this, decode() goes the slow way
+constexpr size_t kStartBytes = 256;              // looked at for where the normalised text begins
 
 }  // namespace
 
@@ -75,15 +76,15 @@ std::vector<TokenId> PipelineTokenizer::encode(std::string_view text, const Enco
   }
   std::vector<TokenId> out;
   out.reserve(text.size() / 3 + 8);
-  if (parts_.frame.empty()) {
-    encode_text(text, options.parse_special, out);
+  if (parts_.frame.empty() || !options.add_special) {
+    for (size_t i = 0; i < parts_.repeats; ++i) encode_text(text, options.parse_special, out);
     return out;
   }
   for (const auto& id : parts_.frame) {
-    if (!id) {
-      encode_text(text, options.parse_special, out);
-    } else if (options.add_special) {
+    if (id) {
       out.push_back(*id);
+    } else {
+      encode_text(text, options.parse_special, out);
     }
   }
   return out;
@@ -105,38 +106,30 @@ void PipelineTokenizer::encode_text(std::string_view text, bool special, std::ve
   }
 }
 
-// Whether anything is left of the text's first character when it is normalised: "the start" is that of the text as
-// given.
-bool PipelineTokenizer::keeps_first(std::string_view text) const {
-  const size_t length = std::min(text.empty() ? 0 : utf8_length(text.front()), text.size());
-  std::string with = cat(text.substr(0, length), "a"), without = "a";
-  parts_.normalizer->normalize(with);
-  parts_.normalizer->normalize(without);
-  return with != without;
-}
-
 void PipelineTokenizer::encode_segment(std::string_view text, bool at_start, bool special,
                                        std::vector<TokenId>& out) const {
   std::string normalized;
+  size_t start = at_start ? 1 : 0;
   if (parts_.normalizer != nullptr) {
-    at_start = at_start && keeps_first(text);
+    const std::string_view begin = text.substr(0, utf8_complete_prefix(text.substr(0, kStartBytes)));
+    if (at_start && !text.empty()) start = parts_.normalizer->start_after(begin, utf8_length(text.front()));
     normalized = text;
     parts_.normalizer->normalize(normalized);
     text = normalized;
   }
-  if (!added_.has_normalized()) return encode_piece(text, at_start, out);
+  if (!added_.has_normalized()) return encode_piece(text, start, out);
   std::vector<AddedTokens::Part> parts;
   added_.split(text, true, special, parts);
   for (const auto& part : parts) {
     if (part.id) {
       out.push_back(*part.id);
     } else {
-      encode_piece(text.substr(part.begin, part.end - part.begin), at_start && part.begin == 0, out);
+      encode_piece(text.substr(part.begin, part.end - part.begin), start - std::min(start, part.begin), out);
     }
   }
 }
 
-void PipelineTokenizer::encode_piece(std::string_view text, bool at_start, std::vector<TokenId>& out) const {
+void PipelineTokenizer::encode_piece(std::string_view text, size_t start_end, std::vector<TokenId>& out) const {
   if (text.empty()) return;
   if (pattern_ != nullptr) {
     const char* const end = text.data() + text.size();
@@ -151,7 +144,7 @@ void PipelineTokenizer::encode_piece(std::string_view text, bool at_start, std::
   Pieces pieces;
   pieces.text = text;
   pieces.ranges = {{0, text.size()}};
-  pieces.first_at_start = at_start;
+  pieces.start_end = start_end;
   parts_.pre_tokenizer.apply(pieces);
   for (const auto& range : pieces.ranges) {
     parts_.model->encode(pieces.text.substr(range.begin, range.end - range.begin), out);

@@ -24,8 +24,9 @@ struct TokenizerParts {
   PreTokenizer pre_tokenizer;
   Decoder decoder;
   std::vector<AddedToken> added;  // their ids may be the model's own or new ones
-  // What add_special makes of a text: ids, and nullopt where the text stands. Empty: the text alone.
+  // What add_special makes of a text: ids, and nullopt where the text stands. Empty: as without it.
   std::vector<std::optional<TokenId>> frame;
+  size_t repeats = 1;  // of the text, without add_special
   std::optional<TokenId> bos, eos;
 };
 
@@ -48,9 +49,8 @@ class PipelineTokenizer : public Tokenizer {
   explicit PipelineTokenizer(TokenizerParts parts);
   void fill_bytes();
   void encode_text(std::string_view text, bool special, std::vector<TokenId>& out) const;
-  bool keeps_first(std::string_view text) const;
   void encode_segment(std::string_view text, bool at_start, bool special, std::vector<TokenId>& out) const;
-  void encode_piece(std::string_view text, bool at_start, std::vector<TokenId>& out) const;
+  void encode_piece(std::string_view text, size_t start_end, std::vector<TokenId>& out) const;
   std::string decode_bytes(std::span<const TokenId> ids, bool skip_special) const;
   std::vector<std::string> texts_of(std::span<const TokenId> ids, bool skip_special) const;
   std::string_view decoded_text(TokenId id) const;

@@ -295,6 +295,37 @@ TEST(TokenizerPreTokenizers, TheFirstWordIsThatOfTheTextAsGiven) {
                   {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "first"}, {"split", true}}}}));
   EXPECT_EQ(tokenizer->encode("a"), (Ids{4, 0}));
   EXPECT_EQ(tokenizer->encode(" a"), (Ids{0}));
+  // Every word that the first character becomes is a first one: so are tokenizers' ids.
+  const auto expanding = from_json(small_bpe(
+      {{"normalizer", {{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "bc"}}},
+       {"pre_tokenizer",
+        {{"type", "Sequence"},
+         {"pretokenizers",
+          {{{"type", "Split"}, {"pattern", {{"String", "c"}}}, {"behavior", "MergedWithNext"}, {"invert", false}},
+           {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "first"}, {"split", true}}}}}}}));
+  EXPECT_EQ(expanding->encode("ab"), (Ids{4, 1, 4, 2, 1}));
+  EXPECT_EQ(expanding->encode("bcb"), (Ids{4, 1, 2, 1}));
+  // What several characters become stands where the last of them stood.
+  const auto replacing = from_json(
+      small_bpe({{"normalizer", {{"type", "Replace"}, {"pattern", {{"Regex", "x+"}}}, {"content", "ab"}}},
+                 {"pre_tokenizer",
+                  {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "first"}, {"split", true}}}}));
+  EXPECT_EQ(replacing->encode("xc"), (Ids{4, 0, 1, 2}));
+  EXPECT_EQ(replacing->encode("xxc"), (Ids{0, 1, 2}));
+  EXPECT_EQ(replacing->encode("cxx"), (Ids{4, 2, 0, 1}));
+}
+
+// A character map that makes nothing of U+0001; the ids are those of tokenizers.
+TEST(TokenizerPreTokenizers, ACharacterMapMovesTheStart) {
+  // 256 units of a trie, of which the first four are used, and an empty text.
+  const std::string map = "AAQAAAAIAAAAAAAAAAAAgAEFAAAA" + std::string(1340, 'A') + "AAAA";
+  const auto tokenizer = from_json(
+      small_bpe({{"normalizer", {{"type", "Precompiled"}, {"precompiled_charsmap", map}}},
+                 {"pre_tokenizer",
+                  {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "first"}, {"split", true}}}}));
+  EXPECT_EQ(tokenizer->encode("\001ab"), (Ids{4, 0, 1}));
+  EXPECT_EQ(tokenizer->encode("\001\001b"), (Ids{4, 1}));
+  EXPECT_EQ(tokenizer->encode("a\001b"), (Ids{4, 0, 1}));
 }
 
 TEST(TokenizerPostProcessors, ATemplateMayHoldTheTextTwice) {
@@ -306,6 +337,19 @@ TEST(TokenizerPostProcessors, ATemplateMayHoldTheTextTwice) {
                              {"special_tokens", {{"a", {{"id", "a"}, {"ids", {0}}, {"tokens", {"a"}}}}}}}}}));
   EXPECT_EQ(tokenizer->encode("bc"), (Ids{1, 2, 1, 2, 0}));
   EXPECT_EQ(tokenizer->encode("bc", {.add_special = false}), (Ids{1, 2, 1, 2}));
+}
+
+TEST(TokenizerPostProcessors, EachFramesThePartsThatTheOneBeforeLeft) {
+  Json spec = read_json(golden("base_chars.json"));
+  const Json rows = read_json(golden("post_processors.json"));
+  EXPECT_GE(rows.size(), 18U);
+  for (const Json& row : rows) {
+    spec["post_processor"] = row[0];
+    const auto tokenizer = from_json(spec);
+    ASSERT_NE(tokenizer, nullptr) << row[0];
+    EXPECT_EQ(tokenizer->encode("the fox"), row[1].get<Ids>()) << row[0];
+    EXPECT_EQ(tokenizer->encode("the fox", {.add_special = false}), row[2].get<Ids>()) << row[0];
+  }
 }
 
 TEST(TokenizerSentencePiece, MatchesTheReference) {

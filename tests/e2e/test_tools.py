@@ -28,6 +28,11 @@ FAMILIES = {
     "mistral_v11": ("[TOOL_CALLS][ARGS]", ["[TOOL_CALLS]", "[ARGS]"],
                     ["Sure.", "[TOOL_CALLS]", "get_weather", "[ARGS]", "{\"city\":", " \"Nice\"}"],
                     "Sure.", [("get_weather", {"city": "Nice"})]),
+    "harmony": ("<|channel|> to=functions.",
+                ["<|start|>", "<|channel|>", "<|message|>", "<|constrain|>", "<|call|>"],
+                ["<|channel|>", "commentary", " to=functions.get", "_weather ", "<|constrain|>", "json", "<|message|>",
+                 "{\"city\": ", "\"Bergen\"}", "<|call|>", "never read"],
+                None, [("get_weather", {"city": "Bergen"})]),
     "glm4": ("[gMASK]<|observation|>", ["<|observation|>", "[gMASK]"],
              ["get_", "weather", "\n{\"city\": \"", "北", "京\"}", "<|observation|>", "never read"],
              None, [("get_weather", {"city": "北京"})]),
@@ -102,7 +107,7 @@ def test_a_cut_answer_leaks_nothing(family):
 def test_without_tools_it_is_text_without_special_tokens(family):
     client, pieces, content, calls = family
     text = ask(client).choices[0].message.content
-    for special in ("<|python_tag|>", "[TOOL_CALLS]", "[ARGS]", "<|observation|>"):
+    for special in ("<|python_tag|>", "[TOOL_CALLS]", "[ARGS]", "<|observation|>", "<|channel|>"):
         assert special not in text
 
 
@@ -154,3 +159,54 @@ def test_the_dialect_is_shown_and_can_be_chosen(tmp_path):
         assert server.request("/v1/chat/completions", body)[1]["choices"][0]["finish_reason"] == "tool_calls"
     wrong = run("serve", directory, "--tool-call-parser", "hermest")
     assert wrong.returncode != 0 and "hermes" in wrong.stderr
+
+
+def test_conversations_with_tools_have_a_template_of_their_own(tmp_path):
+    directory = ScriptedModel("").add("<call>").write(tmp_path / "model")
+    config = {"eos_token": "<|end|>", "chat_template": [
+        {"name": "tool_use", "template": "{{ tools|length }} tools: {{ messages[0].content }}"},
+        {"name": "rag", "template": "no"}, {"name": "default", "template": "default: {{ messages[0].content }}"}]}
+    (directory / "tokenizer_config.json").write_text(json.dumps(config))
+    body = {"messages": [{"role": "user", "content": "hi"}]}
+    with Server(directory) as server:
+        assert server.request("/apply-template", body)[1]["prompt"] == "default: hi"
+        assert server.request("/apply-template", body | {"tools": []})[1]["prompt"] == "default: hi"
+        assert server.request("/apply-template", body | {"tools": [WEATHER, TIME]})[1]["prompt"] == "2 tools: hi"
+    # The names go with the model into other forms of it.
+    gguf, back = tmp_path / "model.gguf", tmp_path / "back"
+    assert run("convert", directory, gguf).returncode == 0
+    assert run("convert", gguf, back).returncode == 0
+    assert run("convert", back, tmp_path / "again").returncode == 0
+    for path in (gguf, tmp_path / "again"):
+        with Server(path) as server:
+            assert server.request("/apply-template", body)[1]["prompt"] == "default: hi"
+            assert server.request("/apply-template", body | {"tools": [WEATHER]})[1]["prompt"] == "1 tools: hi"
+
+
+def test_what_a_template_refuses_is_said_first_and_then_where(tmp_path):
+    template = "{% for m in messages %}\n{% if m.role == 'system' %}{{ raise_exception('No system, please.') }}{% endif %}"
+    directory = ScriptedModel(template + "\n{{ m.content + m.name }}{% endfor %}").add("<call>").write(tmp_path / "model")
+    with Server(directory) as server:
+        status, answer, _ = server.request("/v1/chat/completions", {"messages": [{"role": "system", "content": "x"}]})
+        assert status == 400
+        assert answer["error"]["message"] == ("No system, please. (chat template line 2, in "
+                                              "'raise_exception('No system, please.')')")
+        status, answer, _ = server.request("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}]})
+        assert status == 400 and "line 3" in answer["error"]["message"] and "m.name" in answer["error"]["message"]
+
+
+def test_integers_that_no_template_could_print_exactly_are_refused(tmp_path):
+    model = ScriptedModel("{{ tools }}{{ limit }}{% for m in messages %}{{ m.content }}{% endfor %}")
+    directory = model.add("<call>").write(tmp_path / "model")
+    body = {"messages": [{"role": "user", "content": "<call>"}]}
+    limit = {"type": "function", "function": {"name": "f", "parameters": {"maximum": 2**64 - 1}}}
+    with Server(directory) as server:
+        for more, param in (({"tools": [limit]}, "tools"), ({"chat_template_kwargs": {"limit": 2**64}}, "chat_template_kwargs"),
+                            ({"documents": [{"n": -10**30}]}, "documents")):
+            for path in ("/v1/chat/completions", "/apply-template"):
+                status, answer, _ = server.request(path, body | more)
+                assert status == 400 and answer["error"]["param"] == param, answer
+                assert "64 bits" in answer["error"]["message"]
+        prompt = server.request("/apply-template", body | {"chat_template_kwargs": {"limit": 2**63 - 1}})[1]["prompt"]
+        assert prompt == f"None{2**63 - 1}<call>"
+        assert server.request("/v1/chat/completions", body | {"seed": 2**64 - 1})[0] == 200

@@ -178,6 +178,9 @@ s.__class__.__mro__
 d.__class__ is defined
 s.lower()
 s.swapcase()
+'ſİǅß ͅª'.swapcase()
+'ⅷⒶⓐʰⅣªᶄ'.swapcase()
+'ⅷⓐʰ'.islower(), 'ⅣⒶ'.isupper(), 'ⅷⒶ'.islower(), 'ⓐb ʰb'.title(), 'ΑΣⓐ ΑΣ'.lower(), 'ʰ' is lower
 'hELLO wORLD'.title()
 "they're bill's".title()
 'hELLO'.capitalize()

@@ -213,6 +213,24 @@ def variants():
     write("variants.json", {"texts": texts[:40:2], "added_texts": added_texts, "cases": out})
 
 
+def nested_post_processors():
+    """Post-processors after one another, over base_chars.json as it is: with and without special tokens."""
+    with open(os.path.join(OUT, "base_chars.json"), encoding="utf-8") as f:
+        base_spec = json.load(f)
+    bert, roberta = processors.BertProcessing(("</s>", 2), ("<s>", 1)), processors.RobertaProcessing(("</s>", 2), ("<s>", 1))
+    begin, both, empty, twice = (
+        processors.TemplateProcessing(single=single, pair=pair, special_tokens=[("<s>", 1), ("</s>", 2)]) for single, pair in (
+            ("<s> $A", "$B </s> $A"), ("<s> $A </s>", "$A $B"), ([], "$A $B"), ("$A $A", "<s> $B $A $A")))
+    out = []
+    for nested in ([begin, bert], [both, bert], [both, roberta], [bert, both], [bert, bert], [roberta, bert], [empty], [empty, bert],
+                   [bert, empty], [begin, begin], [begin, begin, bert], [begin, both], [begin, twice], [twice, bert], [bert, twice],
+                   [processors.Sequence([bert]), begin], [both, processors.ByteLevel(), roberta], []):
+        tok = Tokenizer.from_str(json.dumps(base_spec))
+        tok.post_processor = processors.Sequence(nested)
+        out.append([json.loads(tok.to_str())["post_processor"], tok.encode("the fox").ids, tok.encode("the fox", add_special_tokens=False).ids])
+    write("post_processors.json", out)
+
+
 def regexes():
     patterns = [LLAMA3, QWEN2, O200K, DEEPSEEK, r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
                 r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+",
@@ -364,6 +382,7 @@ def main():
     train(tok, 330, special_tokens=["<unk>"], continuing_subword_prefix="##", limit_alphabet=70)
     save("prefix", tok)
     variants()
+    nested_post_processors()
     regexes()
     gguf_names()
     sentencepiece_models()

@@ -64,7 +64,7 @@ Result<Json> normalise_called_function(const Json& function, const std::string& 
   }
   if (arguments->is_object()) return clean;
   if (!arguments->is_string()) return invalid_type(param, "a string of JSON", *arguments);
-  auto parsed = parse_json(arguments->get_ref<const std::string&>());
+  auto parsed = parse_json(arguments->get_ref<const std::string&>(), {.exact_integers_depth = 1});
   if (!parsed.ok() || !parsed->is_object()) {
     return invalid_value(param, cat("Invalid '", param, "': expected a string that holds a JSON object, but ",
                                     parsed.ok() ? std::string("it holds another value") : parsed.error().message, "."));

@@ -272,6 +272,24 @@ TEST(RequestErrors, MessagesSayWhatCameAndWhatWasExpected) {
             "Invalid type for 'n': expected an integer, but got a string instead.");
 }
 
+TEST(RequestErrors, IntegersThatATemplateCouldNotPrintAreRefused) {
+  for (const char* where : {R"("tools":[{"type":"function","function":{"name":"f","parameters":{"maximum":N}}}])",
+                            R"("chat_template_kwargs":{"limit":N})", R"("documents":[{"id":-N}])"}) {
+    std::string body = cat(R"({"messages":[{"role":"user","content":"x"}],)", where, "}");
+    body.replace(body.find('N'), 1, "18446744073709551616");
+    const auto refused = parse_body(body, kOptions.limits);
+    ASSERT_FALSE(refused.ok()) << body;
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ(cat('"', refused.error().param, '"'), std::string(where).substr(0, refused.error().param.size() + 2));
+    EXPECT_NE(refused.error().message.find("18446744073709551616 does not fit in 64 bits"), std::string::npos);
+  }
+  const auto arguments = parse_chat_request(parsed(R"({"messages":[{"role":"assistant","tool_calls":[{"id":"a",
+    "type":"function","function":{"name":"f","arguments":"{\"n\": 18446744073709551616}"}}]}]})"),
+                                            kOptions);
+  ASSERT_FALSE(arguments.ok());
+  EXPECT_NE(arguments.error().message.find("18446744073709551616 does not fit in 64 bits"), std::string::npos);
+}
+
 TEST(ChatRequest, ReadsEveryField) {
   const auto call = parse_chat_request(parsed(R"({"model":"m","messages":[{"role":"user","content":"hi"}],
     "temperature":0.5,"top_p":0.9,"top_k":40,"min_p":0.05,"repeat_penalty":1.1,"frequency_penalty":0.2,"presence_penalty":-0.5,

@@ -19,7 +19,13 @@ std::optional<std::string> read_text(FieldReader& fields, std::string_view name)
 Result<Json> parse_body(std::string_view body, const RequestLimits& limits) {
   JsonLimits json_limits;
   json_limits.depth_max = static_cast<int>(limits.json_depth_max);
+  json_limits.exact_integers_depth = 2;  // messages, tools and what else templates print; not the settings
   auto parsed = parse_json(body, json_limits);
+  if (!parsed.ok() && parsed.error().code == ErrorCode::kInvalidArgument) {
+    Error error = std::move(parsed).error();
+    error.message = cat("Invalid '", error.param, "': ", error.message, ".");
+    return error;
+  }
   if (!parsed.ok()) {
     return Error{ErrorCode::kInvalidArgument,
                  cat("The body could not be read as JSON: ", parsed.error().message),

@@ -6,6 +6,7 @@
 
 #include <ostream>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/random.h"
 #include "text/answers/answer_testing.h"
@@ -119,6 +120,27 @@ const std::vector<Case>& cases() {
        "<|tool_call_begin|>f:0<|tool_call_argument_begin|>no",
        "<|tool_call_begin|>f:0<|tool_call_argument_begin|>no",
        {}},
+      // gpt-oss: a header as the model writes it, and as its template does; commentary and the final answer.
+      {"harmony",
+       "<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{\"city\": \"Oslo\"}<|call|>",
+       "",
+       {{"get_weather", R"({"city": "Oslo"})"}}},
+      {"harmony",
+       " to=functions.get_weather<|channel|>commentary json<|message|>{\"city\": \"<|call|>\"}<|call|>",
+       "",
+       {{"get_weather", R"({"city": "<|call|>"})"}}},
+      {"harmony",
+       "<|channel|>commentary<|message|>I look.<|end|><|start|>assistant<|channel|>commentary to=functions.get_time"
+       "<|message|><|call|><|start|>assistant to=functions.f<|channel|>analysis code<|message|>x = 1\n<|call|>",
+       "I look.",
+       {{"get_time", "{}"}, {"f", "x = 1\n"}}},
+      {"harmony",
+       "<|channel|>commentary<|message|>One.<|end|><|start|>assistant<|channel|>final<|message|>Two.\n<|return|>",
+       "One.\n\nTwo.\n",
+       {}},
+      {"harmony", "Just text, 1 <| 2, to=functions.", "Just text, 1 <| 2, to=functions.", {}},
+      {"harmony", "<|channel|>final<|message|>The tag <|start|> opens.", "The tag <|start|> opens.", {}},
+      {"harmony", "<|channel|>commentary to=functions.f <|constrain|>json", "", {}},
       // DeepSeek V3 and its distillations, then V3.1.
       {"deepseek_v3",
        "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n```json\n{\"city\": "
@@ -423,6 +445,13 @@ TEST(Reasoning, IsSplitOff) {
       {"glm45", false, "\n<think>短い</think>\n答え", "短い", "答え"},
       {"mistral", false, "[THINK]Hm.[/THINK]Answer.", "Hm.", "Answer."},
       {"seed_oss", false, "<seed:think>Hm.</seed:think>Answer.", "Hm.", "Answer."},
+      {"harmony", false,
+       "<|channel|>analysis<|message|>Hm.\n<|end|><|start|>assistant<|channel|>analysis<|message|>Yes.<|end|>"
+       "<|start|>assistant<|channel|>final<|message|>Answer.\n<|return|>",
+       "Hm.\n\n\nYes.", "Answer.\n"},
+      {"harmony", true, "Hm.<|end|><|start|>assistant<|channel|>final<|message|>Answer.", "Hm.", "Answer."},
+      {"harmony", false, "<|channel|>final<|message|>A", "", "A"},
+      {"harmony", false, "<|channel|>analysis<|message|>never ends <|", "never ends <|", ""},
       {"qwen3", false, "  two spaces", "", "  two spaces"},
       {"qwen3", false, "<thin", "", "<thin"},
       {"", false, "<think>x</think>y", "", "<think>x</think>y"},
@@ -459,6 +488,62 @@ TEST(Reasoning, StandsBeforeCalls) {
   EXPECT_EQ(llama.calls.size(), 1U);
 }
 
+// What an answer's messages, as OpenAI's parser reads them, are to a client.
+JoinedAnswer joined_messages(const Json& messages) {
+  JoinedAnswer joined;
+  for (const Json& message : messages) {
+    const auto body = message[2].get<std::string>();
+    if (!message[1].is_null()) {
+      auto name = message[1].get<std::string>();
+      if (name.starts_with("functions.")) name.erase(0, std::string_view("functions.").size());
+      joined.calls.push_back({.name = name, .arguments = body.empty() ? "{}" : body, .id = {}, .ended = true});
+    } else if (!body.empty()) {
+      std::string& text = message[0] == "analysis" ? joined.reasoning : joined.content;
+      text += (text.empty() ? "" : "\n\n") + body;
+    }
+  }
+  return joined;
+}
+
+TEST(Harmony, IsReadAsOpenAIsParserReadsIt) {
+  const auto text = read_file(SLUICE_SOURCE_DIR "/tests/golden/answers/harmony.json");
+  ASSERT_TRUE(text.ok());
+  const Json rows = parse_json(*text).value();
+  EXPECT_GE(rows.size(), 80U);
+  for (const Json& row : rows) {
+    const auto answer = row[0].get<std::string>();
+    for (const size_t size : {size_t{1}, size_t{7}, answer.size()}) {
+      EXPECT_EQ(parse_pieces(options_of("harmony", "harmony"), answer, false, [&](size_t) { return size; }),
+                joined_messages(row[1]))
+          << answer;
+    }
+  }
+}
+
+TEST(Reasoning, StandsBetweenCallsOfHarmony) {
+  const std::string text =
+      "<|channel|>analysis<|message|>I call.<|end|><|start|>assistant<|channel|>commentary to=functions.f "
+      "<|constrain|>json<|message|>{\"a\": 1}<|call|><|start|>assistant<|channel|>analysis<|message|>Done.<|end|>"
+      "<|start|>assistant<|channel|>final<|message|>Well.<|return|>";
+  for (const size_t size : {size_t{1}, size_t{7}, size_t{1000}}) {
+    const auto joined = parse_pieces(options_of("harmony", "harmony"), text, false, [&](size_t) { return size; });
+    EXPECT_EQ(joined.reasoning, "I call.\n\nDone.");
+    EXPECT_EQ(joined.content, "Well.");
+    ASSERT_EQ(joined.calls.size(), 1U);
+    EXPECT_EQ(joined.calls[0].arguments, R"({"a": 1})");
+  }
+  // A parser of calls alone leaves reasoning in the text, one of reasoning alone the calls.
+  EXPECT_EQ(parse_whole(options_of("harmony"), text).content, "I call.\n\nDone.\n\nWell.");
+  EXPECT_EQ(parse_whole(options_of("", "harmony"), text).content, "{\"a\": 1}\n\nWell.");
+  // Cut off anywhere it shows no header and nothing of a call but its arguments.
+  for (size_t length = 0; length < text.size(); ++length) {
+    const auto cut = parse_whole(options_of("harmony", "harmony"), std::string_view(text).substr(0, length), true);
+    EXPECT_TRUE(std::string_view("I call.\n\nDone.").starts_with(cut.reasoning)) << length << cut.reasoning;
+    EXPECT_TRUE(std::string_view("Well.").starts_with(cut.content)) << length << cut.content;
+    for (const auto& call : cut.calls) EXPECT_TRUE(std::string_view(R"({"a": 1})").starts_with(call.arguments));
+  }
+}
+
 // A hostile answer takes no more than linear time: a test that is too slow fails by its timeout.
 TEST(ToolCalls, LongAnswersTakeLinearTime) {
   const std::string long_text(2'000'000, 'a');
@@ -470,6 +555,8 @@ TEST(ToolCalls, LongAnswersTakeLinearTime) {
       {"glm45", "<tool_call>f<arg_key>a</arg_key><arg_value>" + long_text},
       {"glm4", std::string(1'000'000, '\n') + long_text},
       {"mistral", "[TOOL_CALLS]" + long_text},
+      {"harmony", "<|channel|>commentary to=functions.f<|message|>{\"a\": \"" + long_text},
+      {"harmony", "<|channel|>" + long_text},
   };
   for (const auto& [dialect, text] : kHostile) {
     (void)parse_pieces(options_of(dialect), text, true, [](size_t) { return size_t{4}; });
@@ -477,6 +564,9 @@ TEST(ToolCalls, LongAnswersTakeLinearTime) {
   std::string repeated;
   for (int i = 0; i < 100'000; ++i) repeated += "<tool_call>x";
   EXPECT_EQ(parse_whole(options_of("hermes"), repeated).content, repeated);
+  repeated.clear();
+  for (int i = 0; i < 100'000; ++i) repeated += "<|start|>x";
+  EXPECT_EQ(parse_whole(options_of("harmony"), repeated).content, repeated);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/strings.h"
 #include "text/answers/dialects.h"
+#include "text/answers/harmony_reader.h"
 #include "text/answers/markers.h"
 
 namespace sluice::text::answers {
@@ -17,7 +18,7 @@ using Maker = std::unique_ptr<CallParser> (*)(Tools);
 
 struct ToolDialect {
   std::string_view name;
-  Maker make;
+  Maker make;  // null: read by HarmonyReader
   // A template of this dialect holds `shows` and `also`, and not `lacks`. The first dialect that fits is taken.
   std::string_view shows, also, lacks;
   // Before and behind the name of a function that must be called; `any` before a name that the model chooses.
@@ -343,6 +344,16 @@ const std::vector<ToolDialect>& dialects() {
        "<|START_ACTION|>[\n    {\"tool_call_id\": \"0\", \"tool_name\": \"",
        {"<|START_ACTION|>", "<|END_ACTION|>"},
        {}},
+      {kHarmony,
+       nullptr,
+       "<|channel|>",
+       "functions.",
+       "",
+       "<|channel|>commentary to=functions.",
+       " <|constrain|>json<|message|>",
+       "<|channel|>commentary to=functions.",
+       harmony_tokens(),
+       {"<|call|>", "<|return|>"}},
   };
   return kDialects;
 }
@@ -359,6 +370,7 @@ constexpr std::array kReasoningDialects = {
     ReasoningDialect{"mistral", "[THINK]", "[/THINK]", false},
     ReasoningDialect{"seed_oss", "<seed:think>", "</seed:think>", false},
     ReasoningDialect{"command_r7b", "<|START_THINKING|>", "<|END_THINKING|>", false},
+    ReasoningDialect{kHarmony, "<|channel|>analysis<|message|>", "<|end|>", false},
 };
 
 const ToolDialect* find_tool_dialect(std::string_view name) {
@@ -402,6 +414,7 @@ std::string_view detect_tool_dialect(std::string_view chat_template) {
 
 std::string_view detect_reasoning_dialect(std::string_view chat_template) {
   const auto holds = [&](std::string_view word) { return chat_template.find(word) != std::string_view::npos; };
+  if (holds("<|channel|>analysis")) return kHarmony;
   if (holds("<seed:think>")) return "seed_oss";
   if (holds("[THINK]")) return "mistral";
   if (holds("<|START_THINKING|>")) return "command_r7b";
@@ -415,7 +428,9 @@ std::vector<std::string> shown_special_tokens(std::string_view tool_dialect, std
   if (const ToolDialect* dialect = find_tool_dialect(tool_dialect); dialect != nullptr) {
     tokens = dialect->tokens;
   }
-  if (const ReasoningDialect* dialect = find_reasoning_dialect(reasoning_dialect); dialect != nullptr) {
+  if (reasoning_dialect == kHarmony) {
+    tokens.insert(tokens.end(), harmony_tokens().begin(), harmony_tokens().end());
+  } else if (const ReasoningDialect* dialect = find_reasoning_dialect(reasoning_dialect); dialect != nullptr) {
     tokens.emplace_back(dialect->opener);
     tokens.emplace_back(dialect->closer);
   }

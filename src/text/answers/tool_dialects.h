@@ -39,7 +39,7 @@ ReasoningState reasoning_state(std::string_view reasoning_dialect, std::string_v
 // What ends reasoning that has begun, before something else is put there.
 std::string reasoning_closer(std::string_view reasoning_dialect);
 
-// Null for "". Unknown names are a bug.
+// Null for "". Unknown names are a bug, and so is "harmony", whose calls and reasoning HarmonyReader reads together.
 std::unique_ptr<CallParser> make_call_parser(std::string_view tool_dialect, std::shared_ptr<const ToolSet> tools);
 std::optional<ReasoningSplitter> make_reasoning_splitter(std::string_view reasoning_dialect, bool begun);
 

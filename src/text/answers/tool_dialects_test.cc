@@ -79,7 +79,7 @@ const std::map<std::string, Dialects>& known_templates() {
       {"mistralai-Ministral-3-14B-Reasoning-2512", {"mistral_v11", "mistral"}},
       {"mistralai-Mistral-Nemo-Instruct-2407", {"mistral", ""}},
       {"moonshotai-Kimi-K2", {"kimi_k2", ""}},
-      {"openai-gpt-oss-120b", {"", ""}},
+      {"openai-gpt-oss-120b", {"harmony", "harmony"}},
       {"openbmb-MiniCPM5-1B", {"", "qwen3"}},
       {"poolside-Laguna-S-2.1", {"glm45", "qwen3"}},
       {"poolside-Laguna-XS-2.1", {"glm45", "qwen3"}},

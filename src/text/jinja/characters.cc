@@ -1,6 +1,7 @@
 #include "text/jinja/characters.h"
 
 #include <algorithm>
+#include <span>
 
 #include "text/jinja/upper_tables.h"
 #include "text/unicode.h"
@@ -30,6 +31,14 @@ char32_t simple_upper(char32_t code) {
     return static_cast<char32_t>(static_cast<int32_t>(code) + range->shift);
   }
   return code;
+}
+
+struct Interval {
+  char32_t first, last;
+};
+
+bool is_in(char32_t code, std::span<const Interval> intervals) {
+  return std::ranges::any_of(intervals, [&](const Interval& each) { return each.first <= code && code <= each.last; });
 }
 
 bool is_cased(char32_t code) {
@@ -220,12 +229,21 @@ bool is_digit(char32_t code) {
 }
 bool is_numeric(char32_t code) { return is_decimal(code) || in_categories(code, kNumberMask); }
 bool is_lower(char32_t code) {
+  // Unicode's Other_Lowercase and Other_Uppercase: ordinals, modifier letters, Roman numerals, letters in circles.
+  static constexpr Interval kOther[] = {{0xAA, 0xAA},       {0xBA, 0xBA},       {0x2B0, 0x2B8},     {0x2C0, 0x2C1},
+                                        {0x2E0, 0x2E4},     {0x345, 0x345},     {0x37A, 0x37A},     {0x1D2C, 0x1D6A},
+                                        {0x1D78, 0x1D78},   {0x1D9B, 0x1DBF},   {0x2071, 0x2071},   {0x207F, 0x207F},
+                                        {0x2090, 0x209C},   {0x2170, 0x217F},   {0x24D0, 0x24E9},   {0x2C7C, 0x2C7D},
+                                        {0xA69C, 0xA69D},   {0xA770, 0xA770},   {0xA7F8, 0xA7F9},   {0xAB5C, 0xAB5F},
+                                        {0x10780, 0x10780}, {0x10783, 0x10785}, {0x10787, 0x107B0}, {0x107B2, 0x107BA}};
   if (code < 0x80) return code >= 'a' && code <= 'z';
-  return code == 0xAA || code == 0xBA || in_categories(code, category_bit(Category::kLl));
+  return in_categories(code, category_bit(Category::kLl)) || is_in(code, kOther);
 }
 bool is_upper(char32_t code) {
+  static constexpr Interval kOther[] = {
+      {0x2160, 0x216F}, {0x24B6, 0x24CF}, {0x1F130, 0x1F149}, {0x1F150, 0x1F169}, {0x1F170, 0x1F189}};
   if (code < 0x80) return code >= 'A' && code <= 'Z';
-  return in_categories(code, category_bit(Category::kLu));
+  return in_categories(code, category_bit(Category::kLu)) || is_in(code, kOther);
 }
 bool is_printable(char32_t code) {
   if (code < 0x80) return code >= 0x20 && code != 0x7F;
@@ -273,8 +291,10 @@ std::string swap_case(std::string_view text) {
   return map_characters(text, [&](std::string& out, char32_t code, size_t i) {
     if (is_upper(code)) {
       append_lower_at(out, code, text, i);
-    } else {
+    } else if (is_lower(code)) {
       append_upper(out, code);
+    } else {
+      append_utf8(out, code);
     }
   });
 }

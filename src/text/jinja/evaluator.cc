@@ -53,14 +53,16 @@ Result<std::string> Evaluator::run() {
 }
 
 Error Evaluator::raised(std::string message) {
-  located_ = true;
+  raised_ = true;
   return invalid_argument(std::move(message));
 }
 
 Error Evaluator::located(Error error, const Span& span) {
   if (located_) return error;
   located_ = true;
-  error.message = cat("chat template line ", span.line, ": ", error.message, " (in '", shown(tree_.source, span), "')");
+  const std::string expression = shown(tree_.source, span);
+  error.message = raised_ ? cat(error.message, " (chat template line ", span.line, ", in '", expression, "')")
+                          : cat("chat template line ", span.line, ": ", error.message, " (in '", expression, "')");
   return error;
 }
 

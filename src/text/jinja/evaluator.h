@@ -33,7 +33,7 @@ class Evaluator {
   Result<Value> call_macro(const MacroDefinition& macro, const ScopePtr& closure, std::string_view name,
                            Arguments arguments);
   Result<Value> recurse(const Loop& loop, const Value& iterable);
-  // An error that is the template's own text: raise_exception. Not decorated with the place.
+  // An error that is the template's own text: raise_exception. The text comes first, its place behind it.
   Error raised(std::string message);
   // Objects that may end up inside themselves are emptied when the evaluator ends.
   void keep(std::shared_ptr<Namespace> object) { namespaces_.push_back(std::move(object)); }
@@ -101,6 +101,7 @@ class Evaluator {
   int levels_ = 0;        // nested eval and exec calls
   int macro_calls_ = 0;   // nested
   bool located_ = false;  // the error on its way out already names its place
+  bool raised_ = false;   // it is the template's own
   std::string output_;
   std::string* out_ = &output_;
   ScopePtr root_;
