@@ -257,17 +257,17 @@ std::optional<TokenId> find_token(const TokenizerParts& parts, const std::string
 
 // What post-processors make of a text: ids, and nullopt where the text stands, in the parts that a template has made of
 // it. The next processor frames each part.
-using Piece = std::vector<std::optional<TokenId>>;
+using FramePart = std::vector<std::optional<TokenId>>;
 constexpr size_t kFrameMax = 10'000;
 
 // The ids of a special token in a template.
-Result<Piece> read_template_token(const Json& json, const Json* specials) {
+Result<FramePart> read_template_token(const Json& json, const Json* specials) {
   SLUICE_TRY(const std::string name, json_string(json, "id", ""));
   const Json* entry = specials != nullptr ? json_find(*specials, name) : nullptr;
   const Json* ids = entry != nullptr ? json_find(*entry, "ids") : nullptr;
   if (ids == nullptr || !ids->is_array())
     return corrupt_data(cat("post_processor TemplateProcessing: the special token \"", name, "\" has no ids"));
-  Piece piece;
+  FramePart piece;
   for (const Json& id : *ids) {
     if (!id.is_number_unsigned() || id.get<uint64_t>() > static_cast<uint64_t>(kTokenIdMax))
       return corrupt_data(cat("post_processor TemplateProcessing: an id of \"", name, "\" is no token id"));
@@ -276,21 +276,21 @@ Result<Piece> read_template_token(const Json& json, const Json* specials) {
   return piece;
 }
 
-Piece joined(const std::vector<Piece>& pieces) {
-  Piece whole;
-  for (const Piece& piece : pieces) whole.insert(whole.end(), piece.begin(), piece.end());
+FramePart joined(const std::vector<FramePart>& pieces) {
+  FramePart whole;
+  for (const FramePart& piece : pieces) whole.insert(whole.end(), piece.begin(), piece.end());
   return whole;
 }
 
 // "single", or "pair" where an earlier processor has left two parts. The library knows no template for more.
-Result<void> apply_template(const Json& json, bool special, std::vector<Piece>& pieces) {
+Result<void> apply_template(const Json& json, bool special, std::vector<FramePart>& pieces) {
   const bool pair = pieces.size() == 2;
   const std::string_view key = pair ? "pair" : "single";
   const Json* items = json_find(json, key);
   if (items == nullptr || !items->is_array())
     return corrupt_data(cat("post_processor TemplateProcessing: \"", key, "\" must be an array"));
-  const Piece first = pair ? pieces.front() : joined(pieces), second = pair ? pieces.back() : Piece();
-  std::vector<Piece> made;
+  const FramePart first = pair ? pieces.front() : joined(pieces), second = pair ? pieces.back() : FramePart();
+  std::vector<FramePart> made;
   size_t size = 0;
   for (const Json& item : *items) {
     if (const Json* sequence = json_find(item, "Sequence")) {
@@ -299,7 +299,7 @@ Result<void> apply_template(const Json& json, bool special, std::vector<Piece>& 
         return corrupt_data(cat("post_processor TemplateProcessing: \"", key, "\" names the sequence ", id));
       made.push_back(id == "A" ? first : second);
     } else if (const Json* token = json_find(item, "SpecialToken")) {
-      SLUICE_TRY(Piece piece, read_template_token(*token, json_find(json, "special_tokens")));
+      SLUICE_TRY(FramePart piece, read_template_token(*token, json_find(json, "special_tokens")));
       if (special) made.push_back(std::move(piece));
     } else {
       return unimplemented("post_processor TemplateProcessing: an item that is neither Sequence nor SpecialToken");
@@ -321,7 +321,7 @@ Result<TokenId> read_token_pair(const Json& json, std::string_view key) {
 }
 
 // Begins and ends the first part, and ends the others; Roberta's begin with `sep`.
-Result<void> apply_bert(const Json& json, bool roberta, bool special, std::vector<Piece>& pieces) {
+Result<void> apply_bert(const Json& json, bool roberta, bool special, std::vector<FramePart>& pieces) {
   SLUICE_TRY(const TokenId cls, read_token_pair(json, "cls"));
   SLUICE_TRY(const TokenId sep, read_token_pair(json, "sep"));
   for (size_t i = 0; special && i < pieces.size(); ++i) {
@@ -332,7 +332,7 @@ Result<void> apply_bert(const Json& json, bool roberta, bool special, std::vecto
 }
 
 // `special`: with special tokens.
-Result<void> apply_post_processor(const Json& json, int depth, bool special, std::vector<Piece>& pieces) {
+Result<void> apply_post_processor(const Json& json, int depth, bool special, std::vector<FramePart>& pieces) {
   if (depth > 16) return corrupt_data("post_processor: sequences are nested too deeply");
   SLUICE_TRY(const std::string type, json_string(json, "type", ""));
   if (type == "Sequence") {
@@ -350,7 +350,7 @@ Result<void> apply_post_processor(const Json& json, int depth, bool special, std
 }
 
 Result<void> read_post_processor(const Json& json, TokenizerParts& parts) {
-  std::vector<Piece> framed = {{std::nullopt}}, bare = framed;
+  std::vector<FramePart> framed = {{std::nullopt}}, bare = framed;
   SLUICE_RETURN_IF_ERROR(apply_post_processor(json, 0, true, framed));
   SLUICE_RETURN_IF_ERROR(apply_post_processor(json, 0, false, bare));
   parts.frame = joined(framed);

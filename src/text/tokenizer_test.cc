@@ -340,8 +340,8 @@ TEST(TokenizerPostProcessors, ATemplateMayHoldTheTextTwice) {
 }
 
 TEST(TokenizerPostProcessors, EachFramesThePartsThatTheOneBeforeLeft) {
-  Json spec = read_json(golden("base_chars.json"));
-  const Json rows = read_json(golden("post_processors.json"));
+  Json spec = read_json(golden_tokenizer("base_chars.json"));
+  const Json rows = read_json(golden_tokenizer("post_processors.json"));
   EXPECT_GE(rows.size(), 18U);
   for (const Json& row : rows) {
     spec["post_processor"] = row[0];
