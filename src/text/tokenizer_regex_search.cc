@@ -4,11 +4,10 @@
 #include "text/unicode.h"
 
 namespace sluice::text {
+namespace {
 
 using Op = RegexInstruction::Op;
 using Greed = RegexInstruction::Greed;
-
-namespace {
 
 // What a Choice's `at` holds when the choice is the other branch of a split, or marks a split both of whose branches
 // are being tried.
