@@ -15,7 +15,7 @@ constexpr int kTileRows = 6, kTilePanels = 2, kStreamRows = 6;
 constexpr int kTileRows = 4, kTilePanels = 1, kStreamRows = 2;
 #endif
 constexpr int kStreamPanels = 2;
-constexpr int kUnitLines = 8;       // between two looks at what to call for
+constexpr int kUnitLines = 8;  // between two looks at what to call for
 constexpr int kUnit = kUnitLines * kPairLineElements;
 constexpr int64_t kBlockDepth = 256;  // of k, so that a tile's panels stay in the level-1 cache
 

@@ -11,7 +11,7 @@ namespace {
 constexpr int kLineBytes = 64;
 constexpr int kTileRows = kWidth == 16 ? 6 : 4;
 constexpr int kTilePanels = kWidth == 16 ? 2 : 1;
-constexpr int kUnit = 16;           // elements of k between two looks at a group's end
+constexpr int kUnit = 16;  // elements of k between two looks at a group's end
 template <int kBits>
 constexpr int kUnitLines = kUnit * kBits / 32;  // of a panel
 
