@@ -38,10 +38,11 @@ class Glm4Calls final : public CallParser {
 
   Head read_head(std::string_view text, bool) const override {
     Head head;
-    const size_t line_end = text.find('\n');
-    head.end = std::min(line_end, text.size());
+    const std::string_view line = text.substr(0, kNameBytesMax + 1);
+    const size_t line_end = line.find('\n');
+    head.end = std::min(line_end, line.size());
     if (line_end == std::string_view::npos) {
-      head.outcome = text.size() > kNameBytesMax ? Head::Outcome::kBad : Head::Outcome::kMore;
+      head.outcome = line.size() > kNameBytesMax ? Head::Outcome::kBad : Head::Outcome::kMore;
       return head;
     }
     head.name = trim(text.substr(0, line_end));

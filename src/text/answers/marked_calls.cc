@@ -31,9 +31,11 @@ class MarkedCalls final : public CallParser {
     if (open == Prefix::kPart) return head;
     if (open == Prefix::kNo) return bad(at);
     at += form_.call_open.size();
-    const size_t separator = text.find(form_.separator, at);
-    if (separator == std::string_view::npos)
-      return text.size() - at > kNameBytesMax + form_.separator.size() ? bad(at) : head;
+    const std::string_view named = text.substr(at, kNameBytesMax + form_.separator.size());
+    const size_t name_end = named.find(form_.separator);
+    if (name_end == std::string_view::npos)
+      return named.size() == kNameBytesMax + form_.separator.size() ? bad(at) : head;
+    const size_t separator = at + name_end;
     head.name = trim(text.substr(at, separator - at));
     const size_t body = skip_space(text, separator + form_.separator.size());
     if (body == text.size()) return head;
@@ -45,8 +47,9 @@ class MarkedCalls final : public CallParser {
 
   // What stood before the separator was the kind; here the name, and the arguments as a block of code.
   Head read_fenced(std::string_view text, size_t at, Head head) const {
-    const size_t line_end = text.find('\n', at);
-    if (line_end == std::string_view::npos) return text.size() - at > kNameBytesMax ? bad(at) : head;
+    const std::string_view line = text.substr(at, kNameBytesMax + 1);
+    if (line.find('\n') == std::string_view::npos) return line.size() > kNameBytesMax ? bad(at) : head;
+    const size_t line_end = at + line.find('\n');
     head.name = trim(text.substr(at, line_end - at));
     size_t body = skip_space(text, line_end);
     constexpr std::string_view kJsonFence = "```json";
