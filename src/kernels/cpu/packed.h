@@ -71,7 +71,7 @@ struct PackedShare {
   int64_t panel_begin;
   int64_t panel_end;
   float* scratch;      // packed_scratch_floats
-  int prefetch_bytes;  // MatmulArgs
+  int prefetch_bytes;  // MatmulArgs; 0: none
 };
 
 // With more rows than a tile k is walked in blocks of this depth: two panels of a block stay in the level-1 cache and

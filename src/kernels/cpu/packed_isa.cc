@@ -286,8 +286,7 @@ template <int kBits, bool kMinima, int kGroup, int kPanels>
 int64_t stream_panels(const PackedShare& s, int64_t panel) {
   const int64_t length = (s.panel_end - panel) / kPanels;
   const int rows = static_cast<int>(s.row_end - s.row_begin);
-  // One row of bytes is fast enough for the machine to see itself what comes next, and better at it.
-  const int lines = rows == 1 && kBits == 8 ? 0 : kUnitLines<kBits>;
+  const int lines = s.prefetch_bytes == 0 ? 0 : kUnitLines<kBits>;
   for (int64_t i = 0; i < length; ++i) {
     const std::byte* first = s.panels + static_cast<size_t>(panel + i) * s.panel_bytes;
     const Place at = {first, static_cast<size_t>(length) * s.panel_bytes, s.row_begin, 0, s.depth, s.scratch};
