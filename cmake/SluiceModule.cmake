@@ -34,11 +34,28 @@ set(sluice_standard_headers
     <fstream> <functional> <limits> <map> <memory> <mutex> <optional> <random> <span> <string> <string_view> <thread>
     <unordered_map> <utility> <variant> <vector> <nlohmann/json.hpp>)
 
+# One program each (with SLUICE_FUZZ), or one replay test over its corpus.
+function(sluice_fuzz_targets module)
+  foreach(source ${ARGN})
+    get_filename_component(target ${source} NAME_WE)
+    if(SLUICE_FUZZ)
+      add_executable(${target} ${source})
+      target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+      target_link_libraries(${target} PRIVATE ${module})
+    elseif(SLUICE_TESTS)
+      add_executable(${target} ${source} ${CMAKE_SOURCE_DIR}/tests/fuzz/replay_main.cc)
+      target_link_libraries(${target} PRIVATE ${module})
+      add_test(NAME ${target} COMMAND ${target} ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${target})
+      set_tests_properties(${target} PROPERTIES TIMEOUT 120)
+    endif()
+  endforeach()
+endfunction()
+
 # sluice_module(<name> DEPS <modules…> [LIBS <libraries…>])
 #
 # Builds src/<name>/**.cc into the static library `<name>` and src/<name>/**_test.cc into `<name>_tests`, and links
 # exactly the modules named, so that a forbidden use fails to link as well as tools/check_layers.py.
-# Fuzz targets src/<name>/**_fuzz.cc become one program each (with SLUICE_FUZZ) or one replay test over their corpus.
+# src/<name>/**_fuzz.cc are its fuzz targets.
 function(sluice_module name)
   cmake_parse_arguments(ARG "" "" "DEPS;LIBS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cc)
@@ -73,17 +90,5 @@ function(sluice_module name)
     set_tests_properties(${name} PROPERTIES TIMEOUT 600 SKIP_RETURN_CODE 77)
   endif()
 
-  foreach(source ${fuzzers})
-    get_filename_component(target ${source} NAME_WE)
-    if(SLUICE_FUZZ)
-      add_executable(${target} ${source})
-      target_link_options(${target} PRIVATE -fsanitize=fuzzer)
-      target_link_libraries(${target} PRIVATE ${name})
-    elseif(SLUICE_TESTS)
-      add_executable(${target} ${source} ${CMAKE_SOURCE_DIR}/tests/fuzz/replay_main.cc)
-      target_link_libraries(${target} PRIVATE ${name})
-      add_test(NAME ${target} COMMAND ${target} ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${target})
-      set_tests_properties(${target} PROPERTIES TIMEOUT 120)
-    endif()
-  endforeach()
+  sluice_fuzz_targets(${name} ${fuzzers})
 endfunction()

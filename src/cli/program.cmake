@@ -33,3 +33,7 @@ if(SLUICE_TESTS)
   add_test(NAME cli COMMAND cli_tests WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_tests_properties(cli PROPERTIES TIMEOUT 300)
 endif()
+
+if(SLUICE_SERVER)
+  sluice_fuzz_targets(cli ${CMAKE_CURRENT_SOURCE_DIR}/cli/yaml_cpp/yaml_fuzz.cc)
+endif()

@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "base/strings.h"
 #include "cli/commands.h"
 
 namespace sluice::cli {
@@ -43,6 +44,18 @@ TEST_F(SettingsTest, AFlagBeatsTheEnvironmentWhichBeatsTheFile) {
   EXPECT_EQ(line->settings.api_key, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(line->command, "serve");
   EXPECT_EQ(line->arguments, std::vector<std::string>{"model"});
+}
+
+TEST_F(SettingsTest, AliasesDoNotMultiplyWithoutBound) {
+  std::string bomb = "a0: &a0 [x, x, x, x, x, x, x, x]\n";
+  for (int i = 1; i < 12; ++i) {
+    const std::string before = cat("*a", i - 1);
+    bomb += cat("a", i, ": &a", i, " [", before, ", ", before, ", ", before, ", ", before, "]\n");
+  }
+  const auto yaml = parse_yaml(bomb);
+  ASSERT_FALSE(yaml.ok());
+  if (yaml.error().code == ErrorCode::kUnimplemented) GTEST_SKIP() << yaml.error().message;
+  EXPECT_NE(yaml.error().message.find("values"), std::string::npos) << yaml.error().message;
 }
 
 TEST_F(SettingsTest, NamesWhatIsWrong) {

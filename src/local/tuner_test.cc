@@ -37,12 +37,12 @@ std::vector<float> logits(Loaded& loaded, int rows) {
 TEST(Tuner, MeasuresEveryQuestionAndDecidesFromIt) {
   Loaded loaded(2);
   size_t told = 0;
-  const auto tuning =
-      tune(*loaded.decoder, loaded.pool, {.tables = tables_to_try(*loaded.ops)}, [&](size_t done, size_t total) {
-        EXPECT_LT(done, total);
-        EXPECT_GE(done, told);
-        told = done;
-      });
+  const auto tuning = tune(*loaded.decoder, loaded.pool, {.seconds_max = 3600, .tables = tables_to_try(*loaded.ops)},
+                           [&](size_t done, size_t total) {
+                             EXPECT_LT(done, total);
+                             EXPECT_GE(done, told);
+                             told = done;
+                           });
   ASSERT_TRUE(tuning.ok()) << tuning.error().message;
   std::set<int> threads, chunks, batches, ahead;
   for (const Measurement& one : tuning->measurements) {
