@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 
 namespace sluice {
 namespace {
@@ -180,6 +181,12 @@ std::string utf8_sanitize(std::string_view text) {
 
 bool utf8_valid(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
+    uint64_t eight = 0x80;
+    if (text.size() - i >= sizeof eight) std::memcpy(&eight, text.data() + i, sizeof eight);
+    if ((eight & 0x8080808080808080u) == 0) {
+      i += sizeof eight;
+      continue;
+    }
     size_t bad = 0;
     bool truncated = false;
     const size_t length = utf8_sequence(text, i, &bad, &truncated);

@@ -158,7 +158,7 @@ void Bpe::find_safe_borders(const std::vector<BpeMerge>& merges) {
     return std::find(byte_tokens_.ids.begin(), byte_tokens_.ids.end(), id) != byte_tokens_.ids.end();
   };
   cut_at_mark_ = true;
-  joined_.assign(256 * 256, false);
+  joined_.assign(256 * 256, 0);
   for (const BpeMerge& merge : merges) {
     const std::string_view left = vocabulary_->text(merge.left);
     const std::string_view right = vocabulary_->text(merge.right);
@@ -166,14 +166,14 @@ void Bpe::find_safe_borders(const std::vector<BpeMerge>& merges) {
     if (left.empty() || right.empty()) return;
     if ((left.size() == 6 && is_byte(merge.left)) || (right.size() == 6 && is_byte(merge.right))) return;
     if (right.starts_with(kSpaceMark) && !left.ends_with(kSpaceMark)) cut_at_mark_ = false;
-    joined_[size_t{static_cast<uint8_t>(left.back())} * 256 + static_cast<uint8_t>(right.front())] = true;
+    joined_[size_t{static_cast<uint8_t>(left.back())} * 256 + static_cast<uint8_t>(right.front())] = 1;
   }
   cuts_ = true;
 }
 
 // Whether a merge can never join what is before and what is from `at`, the start of a character inside `piece`.
 bool Bpe::safe_border(std::string_view piece, size_t at) const {
-  if (!joined_[size_t{static_cast<uint8_t>(piece[at - 1])} * 256 + static_cast<uint8_t>(piece[at])]) return true;
+  if (joined_[size_t{static_cast<uint8_t>(piece[at - 1])} * 256 + static_cast<uint8_t>(piece[at])] == 0) return true;
   return cut_at_mark_ && piece[at] == kSpaceMark[0] && piece.substr(at).starts_with(kSpaceMark) &&
          !piece.substr(0, at).ends_with(kSpaceMark);
 }

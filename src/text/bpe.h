@@ -98,7 +98,7 @@ class Bpe : public TokenModel {
   std::vector<Outcome> ascii_pairs_;  // [left character * 128 + right character], as in pairs_
   bool cuts_ = false;                 // pieces may be cut before they are merged:
   bool cut_at_mark_ = false;          // before a "▁" that has none before it, and
-  std::vector<bool> joined_;          // [last byte of the left * 256 + first byte of the right] where false
+  std::vector<uint8_t> joined_;       // [last byte of the left * 256 + first byte of the right] where 0
   // 0: not yet tried; 1: merging the token's text gives the token; 2: it does not.
   std::unique_ptr<std::atomic<uint8_t>[]> proved_;
 };

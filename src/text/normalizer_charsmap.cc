@@ -87,31 +87,48 @@ Result<CharsMap> CharsMap::parse(std::string_view blob) {
   return map;
 }
 
-// The walk of Darts-clone: unit = label | has-leaf bit | offset.
-std::optional<CharsMap::Match> CharsMap::find(std::string_view text, bool first) const {
-  std::optional<Match> found;
-  if (units_.empty()) return found;
+// The walk of Darts-clone: unit = label | has-leaf bit | offset. Calls visit(length, leaf) at every byte of `text` that
+// has a node; `leaf` is the place of the replacement of the key that ends there, or nothing. visit says whether to go on.
+template <class Visit>
+void CharsMap::walk(std::string_view text, Visit visit) const {
+  if (units_.empty()) return;
   const auto offset = [](uint32_t unit) { return (unit >> 10) << ((unit & (1u << 9)) >> 6); };
   size_t node = offset(units_[0]);
   for (size_t i = 0; i < text.size(); ++i) {
     const auto byte = static_cast<uint8_t>(text[i]);
-    if (byte == 0) break;
+    if (byte == 0) return;
     node ^= byte;
-    if (node >= units_.size()) break;
+    if (node >= units_.size()) return;
     const uint32_t unit = units_[node];
-    if ((unit & ((1u << 31) | 0xFF)) != byte) break;
+    if ((unit & ((1u << 31) | 0xFF)) != byte) return;
     node ^= offset(unit);
+    std::optional<size_t> leaf;
     if ((unit >> 8 & 1) != 0) {
-      if (node >= units_.size()) break;
-      const size_t at = units_[node] & 0x7FFFFFFFu;
-      if (at > texts_.size()) break;
-      std::string_view replacement = std::string_view(texts_).substr(at);
-      replacement = replacement.substr(0, replacement.find('\0'));
-      found = Match{i + 1, replacement};
-      if (first) break;
+      if (node >= units_.size() || (units_[node] & 0x7FFFFFFFu) > texts_.size()) return;
+      leaf = units_[node] & 0x7FFFFFFFu;
     }
+    if (!visit(i + 1, leaf)) return;
   }
+}
+
+std::optional<CharsMap::Match> CharsMap::find(std::string_view text, bool first) const {
+  std::optional<Match> found;
+  walk(text, [&](size_t length, std::optional<size_t> leaf) {
+    if (!leaf) return true;
+    const std::string_view replacement = std::string_view(texts_).substr(*leaf);
+    found = Match{length, replacement.substr(0, replacement.find('\0'))};
+    return !first;
+  });
   return found;
+}
+
+bool CharsMap::may_begin_with(std::string_view prefix) const {
+  size_t known = 0;
+  walk(prefix, [&](size_t length, std::optional<size_t>) {
+    known = length;
+    return true;
+  });
+  return known == prefix.size();
 }
 
 Result<NormalizerPtr> make_precompiled(std::string_view base64) {

@@ -25,9 +25,13 @@ class CharsMap {
   // The shortest and the longest key that `text` begins with; nothing when there is none.
   std::optional<Match> shortest(std::string_view text) const { return find(text, true); }
   std::optional<Match> longest(std::string_view text) const { return find(text, false); }
+  // Whether a key begins with `prefix`; may say so wrongly of a damaged map, but never deny it.
+  bool may_begin_with(std::string_view prefix) const;
 
  private:
   std::optional<Match> find(std::string_view text, bool first) const;
+  template <class Visit>
+  void walk(std::string_view text, Visit visit) const;
 
   std::vector<uint32_t> units_;
   std::string texts_;

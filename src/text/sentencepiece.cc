@@ -1,5 +1,7 @@
 #include "text/sentencepiece.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -17,12 +19,14 @@ class SentencePieceNormalizer : public Normalizer {
     std::vector<std::pair<std::string_view, int32_t>> entries;
     for (const std::string& text : rules_.verbatim) entries.emplace_back(text, 0);
     verbatim_ = ByteTrie(std::move(entries));
+    mark_ = rules_.escape_whitespaces ? kSpaceMark : " ";
+    std::memcpy(&mark_bytes_, mark_.data(), mark_.size());
+    for (size_t byte = 0; byte < 256; ++byte) kinds_[byte] = kind_of(static_cast<char>(byte));
   }
 
   // normalizer.cc of SentencePiece, Normalizer::Normalize.
   void normalize(std::string& text) const override {
     std::string_view input = text;
-    const std::string_view mark = rules_.escape_whitespaces ? kSpaceMark : " ";
     size_t taken = 0;
     while (rules_.remove_extra_whitespaces && !input.empty() && prefix(input, &taken) == " ")
       input.remove_prefix(taken);
@@ -32,14 +36,18 @@ class SentencePieceNormalizer : public Normalizer {
       return;
     }
     out.reserve(input.size() * 3 / 2 + 3);
-    if (rules_.add_dummy_prefix && !rules_.whitespace_as_suffix) out += mark;
+    if (rules_.add_dummy_prefix && !rules_.whitespace_as_suffix) out += mark_;
     bool after_space = rules_.remove_extra_whitespaces;
     while (!input.empty()) {
+      if (const size_t plain = append_plain(input, after_space, out)) {
+        input.remove_prefix(plain);
+        continue;
+      }
       std::string_view piece = prefix(input, &taken);
       while (after_space && piece.starts_with(' ')) piece.remove_prefix(1);
       for (char c : piece) {
         if (c == ' ') {
-          out += mark;
+          out += mark_;
         } else {
           out += c;
         }
@@ -48,12 +56,49 @@ class SentencePieceNormalizer : public Normalizer {
       input.remove_prefix(taken);
       if (!rules_.remove_extra_whitespaces) after_space = false;
     }
-    while (rules_.remove_extra_whitespaces && out.ends_with(mark)) out.resize(out.size() - mark.size());
-    if (rules_.add_dummy_prefix && rules_.whitespace_as_suffix) out += mark;
+    while (rules_.remove_extra_whitespaces && out.ends_with(mark_)) out.resize(out.size() - mark_.size());
+    if (rules_.add_dummy_prefix && rules_.whitespace_as_suffix) out += mark_;
     text = std::move(out);
   }
 
  private:
+  // What the map and the verbatim strings make of a character, known from its first byte.
+  enum class Kind : uint8_t { kLookedUp, kPlainBeforeAscii, kPlain, kSpace };
+
+  Kind kind_of(char first) const {
+    const std::string_view one(&first, 1);
+    if (is_continuation(first)) return Kind::kPlain;  // as its character is
+    if (verbatim_.begins(first)) return Kind::kLookedUp;
+    if (!map_.may_begin_with(one)) return first == ' ' ? Kind::kSpace : Kind::kPlain;
+    if (!is_ascii(first) || first == ' ' || map_.longest(one)) return Kind::kLookedUp;
+    for (int next = 1; next < 128; ++next) {
+      if (map_.may_begin_with(std::string{first, static_cast<char>(next)})) return Kind::kLookedUp;
+    }
+    return Kind::kPlainBeforeAscii;  // a letter and its accent have an entry, the letter has none
+  }
+
+  // Appends what becomes of the text's start as far as nothing there must be looked up, and says how many bytes of it
+  // that are. No branch depends on where words end.
+  size_t append_plain(std::string_view text, bool& after_space, std::string& out) const {
+    constexpr size_t kBytes = 1024;
+    char made[kBytes * 3 + 4];
+    char* to = made;
+    const size_t size = std::min(text.size(), kBytes);
+    size_t i = 0;
+    for (; i < size; ++i) {
+      const Kind kind = kinds_[static_cast<uint8_t>(text[i])];
+      const bool ascii_follows = i + 1 == text.size() || is_ascii(text[i + 1]);
+      if (kind == Kind::kLookedUp || (kind == Kind::kPlainBeforeAscii && !ascii_follows)) break;
+      const bool space = kind == Kind::kSpace;
+      const uint32_t bytes = space ? mark_bytes_ : static_cast<uint8_t>(text[i]);
+      std::memcpy(to, &bytes, sizeof bytes);
+      to += space ? (after_space ? 0 : mark_.size()) : 1;
+      after_space = space && rules_.remove_extra_whitespaces;
+    }
+    out.append(made, to);
+    return i;
+  }
+
   // What becomes of the text's start, and how many bytes of it that is.
   std::string_view prefix(std::string_view text, size_t* taken) const {
     int32_t unused = 0;
@@ -72,6 +117,9 @@ class SentencePieceNormalizer : public Normalizer {
   SentencePieceRules rules_;
   CharsMap map_;
   ByteTrie verbatim_;
+  std::array<Kind, 256> kinds_;  // of a character's first byte
+  std::string_view mark_;        // what a space becomes
+  uint32_t mark_bytes_ = 0;      // its bytes as they lie in memory
 };
 
 // Reads the fields of one protocol buffer message.

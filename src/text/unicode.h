@@ -107,6 +107,7 @@ inline size_t utf8_length(char lead) {
   const auto u = static_cast<unsigned char>(lead);
   return u < 0x80 ? 1 : u < 0xE0 ? 2 : u < 0xF0 ? 3 : 4;
 }
+inline bool is_ascii(char c) { return static_cast<unsigned char>(c) < 128; }
 inline bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 // The start of the character that ends before `p`; `p` is not at the text's start.
 inline const char* previous_start(const char* p) {
