@@ -175,8 +175,8 @@ void ThreadPool::worker(int index) {
         break;
       }
     }
-    if (s.stop.load()) return;
     seen = s.generation.load(std::memory_order_acquire);
+    if (s.stop.load()) return;  // looked at after `seen`: it was set before the last rise of the generation
     if (s.active.load() <= static_cast<uint32_t>(index)) continue;  // no longer takes part in this loop
     const int64_t done = s.work(seen, index, parts_[static_cast<size_t>(index) % parts_.size()]);
     if (done > 0) s.unfinished.fetch_sub(done, std::memory_order_release);

@@ -102,5 +102,16 @@ TEST(ThreadPool, WithOneThreadOrNodeThereIsOnePart) {
 
 TEST(ThreadPool, CountsAtLeastOneCpu) { EXPECT_GE(available_cpus(), 1); }
 
+// A worker may be anywhere when the pool ends: spinning, falling asleep, or about to look for a loop.
+TEST(ThreadPool, EndsWhereverItsThreadsAre) {
+  for (int i = 0; i < 3000; ++i) {
+    ThreadPool pool({.threads = 2 + i % 3, .spin_us = i % 2});
+    std::atomic<int> done = 0;
+    for (int loop = 0; loop < i % 4; ++loop) pool.parallel_for(3, [&](int64_t, int) { ++done; });
+    for (volatile int delay = 0; delay < i % 500; delay = delay + 1) continue;
+    EXPECT_EQ(done, 3 * (i % 4));
+  }
+}
+
 }  // namespace
 }  // namespace sluice

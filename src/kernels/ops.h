@@ -70,15 +70,15 @@ struct RopeArgs {
   const float* sin;  // [rows, rotary_dim/2]
 };
 
-// One layer of the paged key/value cache: k and v are [blocks, kv_heads, block_tokens, head_dim] of `dtype`
-// (f32 f16 bf16, or q8_0 when head_dim is a multiple of 32).
+// One layer of the paged key/value cache, of `dtype` (f32 f16 bf16, or q8_0 when head_dim is a multiple of 32): v is
+// [blocks, kv_heads, block_tokens, head_dim], k [blocks, kv_heads, head_dim, block_tokens] (kv_layout.h).
 struct KvLayer {
   std::byte* k;
   std::byte* v;
   DType dtype;
   int kv_heads;
   int head_dim;
-  int block_tokens;
+  int block_tokens;  // best a multiple of 16
 };
 
 // Rows [first_row, first_row + rows) of a step belong to one sequence; the token of its row i is number context + i.

@@ -154,11 +154,11 @@ void Decoder::copy_block(BlockPlace from, BlockPlace to, int tokens) {
     const int places = window ? size_.window_slots : size_.blocks;
     SLUICE_CHECK(source >= 0 && source < places && target >= 0 && target < places);
     const kernels::KvLayer kv = kv_layer(layer);
-    for (std::byte* half : {kv.k, kv.v}) {
-      for (size_t h = 0; h < kv_heads; ++h) {
-        std::memcpy(half + (static_cast<size_t>(target) * kv_heads + h) * head,
-                    half + (static_cast<size_t>(source) * kv_heads + h) * head, row * static_cast<size_t>(tokens));
-      }
+    const size_t read = static_cast<size_t>(source) * kv_heads * head;
+    const size_t written = static_cast<size_t>(target) * kv_heads * head;
+    std::memcpy(kv.k + written, kv.k + read, kv_heads * head);  // keys lie side by side
+    for (size_t h = 0; h < kv_heads; ++h) {
+      std::memcpy(kv.v + written + h * head, kv.v + read + h * head, row * static_cast<size_t>(tokens));
     }
   }
 }

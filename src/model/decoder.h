@@ -94,7 +94,7 @@ class Decoder final : public LanguageModel {
   CacheSize size_ = 0;
   int step_rows_max_ = 0;
   int logits_rows_max_ = 0;
-  // Of the layers of each kind [layers, 2 (k, v), blocks or slots, kv_heads, block_tokens, head_dim] of kv_dtype.
+  // Of the layers of each kind [layers, 2 (k, v), blocks or slots, kv_heads, …] of kv_dtype (kernels::KvLayer).
   Buffer cache_, window_cache_;
   Buffer x_;                                    // [rows, hidden] the residual stream
   Buffer normed_;                               // [rows, hidden] where products read floats

@@ -19,17 +19,84 @@ void load_queries(const Work& w) {
   }
 }
 
+// Sixteen tokens' keys as they lie in the cache: element d of all of them, then element d + 1.
+struct KeyColumns {
+  KeyColumns() = default;
+  // Of tokens [16·group, 16·group + 16) of the span, where a block has a multiple of sixteen.
+  KeyColumns(const Work& w, const Span& span, int group) {
+    const Range local = span.local();
+    int t = group * kLanes;  // or one beside it whose place is known
+    if (t < local.begin) t = local.begin;
+    if (t >= local.end) t = local.end - 1;
+    block = w.share->args->layer.k + span.block[t];
+    within = span.within[t] / kLanes * kLanes;
+  }
+  const std::byte* block;
+  int within;  // the first token's number in its block
+};
+
+// Calls element(d, k) with element d of kGroups · 16 tokens' keys as floats, d ascending.
+template <DType kType, int kGroups, class Element>
+SLUICE_INLINE void for_elements(const KvLayer& layer, const KeyColumns columns[kGroups], const Element& element) {
+  const size_t step = key_element(kType, layer.block_tokens, 1, 0);
+  for (int d = 0; d < layer.head_dim; d += kKeyGroup) {
+    const int end = layer.head_dim - d < kKeyGroup ? layer.head_dim : d + kKeyGroup;
+    const std::byte* at[kGroups];
+    F scale[kGroups][kParts] = {};
+#pragma GCC unroll 4
+    for (int g = 0; g < kGroups; ++g) {
+      at[g] = columns[g].block + key_element(kType, layer.block_tokens, d, columns[g].within);
+      if constexpr (kType == DType::kQ8_0) {
+        const std::byte* scales = columns[g].block + key_scale(layer.block_tokens, d, columns[g].within);
+        for (int p = 0; p < kParts; ++p) scale[g][p] = load_f16(scales + 2 * p * kWidth);
+      }
+    }
+    for (int e = d; e < end; ++e) {
+      F k[kGroups][kParts];
+#pragma GCC unroll 4
+      for (int g = 0; g < kGroups; ++g) {
+        load_sixteen<kType>(at[g], k[g]);
+        at[g] += step;
+        if constexpr (kType == DType::kQ8_0) {
+          for (int p = 0; p < kParts; ++p) k[g][p] = mul(k[g][p], scale[g][p]);
+        }
+      }
+      element(e, k);
+    }
+  }
+}
+
 template <DType kType>
-void widen_span(const Work& w, const Span& span) {
+void widen_keys(const Work& w, const Span& span) {
   const KvLayer& layer = w.share->args->layer;
   const Range range = span.local();
-  for (int first = range.begin / kTileColumns * kTileColumns; first < range.end; first += kTileColumns) {
-    const std::byte* rows[kTileColumns];
-    for (int c = 0; c < kTileColumns; ++c) rows[c] = layer.k + span.rows[first + c];
-    pack_panel<kType>(rows, 0, w.head_dim, w.keys + int64_t{first} * w.padded);
+  for (int group = range.begin / kLanes; group * kLanes < range.end; ++group) {
+    KeyColumns columns(w, span, group);
+    KvLayer from = layer;
+    // Blocks of another size: the tokens' keys are brought together first, in the scratch of the values.
+    if (layer.block_tokens % kLanes != 0) {
+      auto* row = reinterpret_cast<std::byte*>(w.values);
+      auto* gathered = reinterpret_cast<std::byte*>(w.values + w.padded);
+      for (int t = 0; t < kLanes; ++t) {
+        const int token = group * kLanes + t;
+        take_key(kType, layer.block_tokens, layer.head_dim, span.within[token], layer.k + span.block[token], row);
+        put_key(kType, kLanes, layer.head_dim, t, row, gathered);
+      }
+      from.block_tokens = kLanes;
+      columns.block = gathered;
+      columns.within = 0;
+    }
+    for_elements<kType, 1>(from, &columns, [&](int d, const F k[1][kParts]) {
+      for (int p = 0; p < kParts; ++p) store(w.keys + d * kSpanTokens + group * kLanes + p * kWidth, k[0][p]);
+    });
   }
+}
+
+template <DType kType>
+void widen_values(const Work& w, const Span& span) {
+  const Range range = span.local();
   for (int t = range.begin; t < range.end; ++t) {
-    const std::byte* row = layer.v + span.rows[t];
+    const std::byte* row = w.share->args->layer.v + row_of(w, span, t);
     float* to = w.values + int64_t{t} * w.padded;
     int d = 0;
     for (; d + kBlock <= w.head_dim; d += kBlock) {
@@ -45,19 +112,67 @@ void widen_span(const Work& w, const Span& span) {
   }
 }
 
-// Scores of all queries with the tokens of `range`, relative to the span; those of other tokens mean nothing.
-void score_span(const Work& w, Range range) {
-  float sums[kTileRows * kTileColumns];
+constexpr size_t kLineBytes = 64;
+constexpr int kScoreRegisters = 4;  // of widened keys that a tile of scores reads
+
+// scores[kRows, kScoreRegisters registers from token t on] = queries from i on · widened keys: elements ascending, by
+// fused multiply-add from +0.
+template <int kRows>
+SLUICE_INLINE void score_tile(const Work& w, int i, int t) {
+  const float* q = w.q + int64_t{i} * w.padded;
+  const float* keys = w.keys + t;
+  F sum[kRows][kScoreRegisters] = {};
+  for (int d = 0; d < w.head_dim; ++d, keys += kSpanTokens) {
+    F one[kRows];
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) one[r] = set1(q[r * w.padded + d]);
+#pragma GCC unroll 4
+    for (int c = 0; c < kScoreRegisters; ++c) {
+      const F k = load(keys + c * kWidth);
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) sum[r][c] = fma(one[r], k, sum[r][c]);
+    }
+  }
+  float* to = w.scores + int64_t{i} * kSpanTokens + t;
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int c = 0; c < kScoreRegisters; ++c) store(to + r * kSpanTokens + c * kWidth, sum[r][c]);
+  }
+}
+
+SLUICE_INLINE void score_rows(int rows, const Work& w, int i, int t) {
+  switch (rows) {
+    case 1:
+      return score_tile<1>(w, i, t);
+    case 2:
+      return score_tile<2>(w, i, t);
+    case 3:
+      return score_tile<3>(w, i, t);
+#if defined(__AVX512F__)
+    case 4:
+      return score_tile<4>(w, i, t);
+    case 5:
+      return score_tile<5>(w, i, t);
+    case 6:
+      return score_tile<6>(w, i, t);
+#endif
+  }
+}
+
+// Scores of queries with the tokens of the span that they read, and with others, which mean nothing.
+void score_span(const Work& w, const Range* ranges) {
+  constexpr int kTokens = kScoreRegisters * kWidth;
   for (int i = 0; i < w.queries; i += kTileRows) {
     const int rows = w.queries - i < kTileRows ? w.queries - i : kTileRows;
-    for (int g = range.begin / kTileColumns; g * kTileColumns < range.end; ++g) {
-      const float* panel = w.keys + int64_t{g} * kTileColumns * w.padded;
-      multiply_tile_rows(rows, {w.q + int64_t{i} * w.padded, w.padded, panel, w.padded}, {nullptr, nullptr, sums});
-      for (int r = 0; r < rows; ++r) {
-        _mm_storeu_ps(w.scores + int64_t{i + r} * kSpanTokens + g * kTileColumns,
-                      _mm_loadu_ps(sums + r * kTileColumns));
-      }
+    Range any = {kSpanTokens, 0};
+    for (int r = 0; r < rows; ++r) {
+      const Range range = ranges[i + r];
+      if (range.empty()) continue;
+      if (range.begin < any.begin) any.begin = range.begin;
+      if (range.end > any.end) any.end = range.end;
     }
+    for (int t = any.begin / kTokens * kTokens; t < any.end; t += kTokens) score_rows(rows, w, i, t);
   }
 }
 
@@ -152,56 +267,58 @@ void add_values_of_tile(const Work& w, int i, const Range ranges[kTileRows]) {
 
 template <DType kType>
 void attend_widened(const Work& w, const Span& span) {
-  widen_span<kType>(w, span);
-  score_span(w, span.local());
   Range ranges[kShareQueries];
   for (int i = 0; i < w.queries; ++i) {
     const Range own = w.tokens(i);
     ranges[i] = overlap({own.begin - span.start, own.end - span.start}, {0, kSpanTokens});
+  }
+  widen_keys<kType>(w, span);
+  score_span(w, ranges);
+  for (int i = 0; i < w.queries; ++i) {
     if (!ranges[i].empty()) weigh(w, i, ranges[i]);
   }
+  widen_values<kType>(w, span);
   int i = 0;
   for (; i + kTileRows <= w.queries; i += kTileRows) add_values_of_tile(w, i, ranges + i);
   for (; i < w.queries; ++i) add_values<1>(w, i, ranges[i]);
 }
 
-SLUICE_INLINE void call_for(const std::byte* row, size_t bytes) {
-  for (size_t line = 0; line < bytes; line += 64) _mm_prefetch(reinterpret_cast<const char*>(row + line), _MM_HINT_T0);
-}
+SLUICE_INLINE void call_for(const std::byte* from) { _mm_prefetch(reinterpret_cast<const char*>(from), _MM_HINT_T0); }
 
-// Scores of queries [i, i + kRows) with four tokens, widened in registers: the additions of multiply_tile.
-template <DType kType, int kRows>
-SLUICE_INLINE void score_direct(const Work& w, int i, const std::byte* const rows[kTileColumns], float* scores) {
+// Scores of queries [i, i + kRows) with kGroups · 16 tokens, widened in registers: the additions of score_tile. The
+// first query's call for the values of these tokens, a line at a time: more at once would stand in each other's way.
+template <DType kType, int kRows, int kGroups>
+SLUICE_INLINE void score_direct(const Work& w, int i, const KeyColumns columns[kGroups], float* scores) {
   const float* q = w.q + int64_t{i} * w.padded;
-  F sum[kRows][kTileColumns][kParts] = {};
-  int d = 0;
-  for (; d + kBlock <= w.head_dim; d += kBlock) {
+  const KvLayer& layer = w.share->args->layer;
+  const std::byte* values[kGroups];
 #pragma GCC unroll 4
-    for (int c = 0; c < kTileColumns; ++c) {
-      F v[2 * kParts];
-      load_block<kType>(rows[c], d, v);
+  for (int g = 0; g < kGroups; ++g) {
+    values[g] = layer.v + (columns[g].block - layer.k) + static_cast<size_t>(columns[g].within) * w.share->kv_row_bytes;
+  }
+  constexpr size_t kElementBytes = dtype_traits(kType).block_bytes * kLanes / dtype_traits(kType).block_elements;
+  size_t wanted = 0, called = i == 0 ? 0 : SIZE_MAX;  // bytes of the values
+  F sum[kRows][kGroups][kParts] = {};
+  for_elements<kType, kGroups>(layer, columns, [&](int d, const F k[kGroups][kParts]) {
+    for (wanted += kElementBytes; called < wanted; called += kLineBytes) {
 #pragma GCC unroll 4
-      for (int r = 0; r < kRows; ++r) {
+      for (int g = 0; g < kGroups; ++g) call_for(values[g] + called);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const F one = set1(q[r * w.padded + d]);
 #pragma GCC unroll 4
-        for (int p = 0; p < 2 * kParts; ++p) {
-          sum[r][c][p % kParts] = fma(load(q + int64_t{r} * w.padded + d + p * kWidth), v[p], sum[r][c][p % kParts]);
-        }
+      for (int g = 0; g < kGroups; ++g) {
+        for (int p = 0; p < kParts; ++p) sum[r][g][p] = fma(one, k[g][p], sum[r][g][p]);
       }
     }
-  }
-  for (; d < w.head_dim; d += kLanes) {
-    for (int c = 0; c < kTileColumns; ++c) {
-      F v[kParts] = {};
-      load_lanes<kType>(rows[c], d, w.head_dim - d < kLanes ? w.head_dim - d : kLanes, v);
-      for (int r = 0; r < kRows; ++r) {
-        for (int p = 0; p < kParts; ++p) {
-          sum[r][c][p] = fma(load(q + int64_t{r} * w.padded + d + p * kWidth), v[p], sum[r][c][p]);
-        }
-      }
-    }
-  }
+  });
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
-    _mm_storeu_ps(scores + r * kSpanTokens, sum_lanes_4(sum[r][0], sum[r][1], sum[r][2], sum[r][3]));
+#pragma GCC unroll 4
+    for (int g = 0; g < kGroups; ++g) {
+      for (int p = 0; p < kParts; ++p) store(scores + r * kSpanTokens + g * kLanes + p * kWidth, sum[r][g][p]);
+    }
   }
 }
 
@@ -214,8 +331,11 @@ SLUICE_INLINE void add_values_direct(const Work& w, int i, int d, const Span& sp
   const Range range = span.local();
   const float* weights = w.scores + int64_t{i} * kSpanTokens;
   float* to = w.sum + int64_t{i} * w.padded + d;
+  // The part of a row that these elements are.
+  const size_t begin = (row_bytes(kType, d) + kLineBytes - 1) / kLineBytes * kLineBytes;
+  const size_t end = row_bytes(kType, d + kBlocks * kBlock);
   F sum[kRows][kBlocks][kRegisters];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
     for (int b = 0; b < kBlocks; ++b) {
@@ -223,19 +343,22 @@ SLUICE_INLINE void add_values_direct(const Work& w, int i, int d, const Span& sp
     }
   }
   for (int t = range.begin; t < range.end; ++t) {
-    if (next != nullptr) call_for(keys + next->rows[t], w.share->kv_row_bytes);
+    if (next != nullptr) {
+      const std::byte* row = keys + row_of(w, *next, t);
+      for (size_t line = begin; line < end; line += kLineBytes) call_for(row + line);
+    }
 #pragma GCC unroll 4
     for (int b = 0; b < kBlocks; ++b) {
       F v[kRegisters];
-      load_block<kType>(values + span.rows[t], d + b * kBlock, v);
-#pragma GCC unroll 4
+      load_block<kType>(values + row_of(w, span, t), d + b * kBlock, v);
+#pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
         const F weight = set1(weights[r * kSpanTokens + t]);
         for (int p = 0; p < kRegisters; ++p) sum[r][b][p] = fma(weight, v[p], sum[r][b][p]);
       }
     }
   }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
     for (int b = 0; b < kBlocks; ++b) {
@@ -254,7 +377,8 @@ void add_last_values(const Work& w, int i, int d, const Span& span) {
     for (int p = 0; p < kParts; ++p) sum[p] = load(to + p * kWidth);
     for (int t = range.begin; t < range.end; ++t) {
       F v[kParts] = {};
-      load_lanes<kType>(w.share->args->layer.v + span.rows[t], d, w.head_dim - d < kLanes ? w.head_dim - d : kLanes, v);
+      load_lanes<kType>(w.share->args->layer.v + row_of(w, span, t), d,
+                        w.head_dim - d < kLanes ? w.head_dim - d : kLanes, v);
       const F weight = set1(w.scores[int64_t{i} * kSpanTokens + t]);
       for (int p = 0; p < kParts; ++p) sum[p] = fma(weight, v[p], sum[p]);
     }
@@ -265,25 +389,21 @@ void add_last_values(const Work& w, int i, int d, const Span& span) {
 // kRows heads of one row. The first of them call for the values, and for the keys of the next span.
 template <DType kType, int kRows>
 SLUICE_INLINE void attend_direct_rows(const Work& w, int i, const Span& span, const Span& next) {
-  const KvLayer& layer = w.share->args->layer;
+  constexpr int kGroups = kRows > 4 ? 2 : 4;
+  constexpr int kTokens = kGroups * kLanes;
   const Range range = span.local();
-  for (int t = range.begin / kTileColumns * kTileColumns; t < range.end; t += kTileColumns) {
-    const std::byte* rows[kTileColumns];
-    for (int c = 0; c < kTileColumns; ++c) {
-      rows[c] = layer.k + span.rows[t + c];
-      if (i == 0) call_for(layer.v + span.rows[t + c], w.share->kv_row_bytes);
-    }
-    score_direct<kType, kRows>(w, i, rows, w.scores + int64_t{i} * kSpanTokens + t);
+  for (int t = range.begin / kTokens * kTokens; t < range.end; t += kTokens) {
+    KeyColumns columns[kGroups];
+    for (int g = 0; g < kGroups; ++g) columns[g] = KeyColumns(w, span, t / kLanes + g);
+    score_direct<kType, kRows, kGroups>(w, i, columns, w.scores + int64_t{i} * kSpanTokens + t);
   }
   for (int r = 0; r < kRows; ++r) weigh(w, i + r, range);
-  constexpr int kBlocks = kWidth < 16 ? 2 : kRows == 1 ? 4 : 2;
+  constexpr int kBlocks = kWidth < 16 ? 2 : kRows == 1 ? 4 : kRows > 4 ? 1 : 2;
   int d = 0;
   const Span* wanted = i == 0 && !next.range.empty() ? &next : nullptr;
-  for (; d + kBlocks * kBlock <= w.head_dim; d += kBlocks * kBlock, wanted = nullptr) {
+  for (; d + kBlocks * kBlock <= w.head_dim; d += kBlocks * kBlock)
     add_values_direct<kType, kRows, kBlocks>(w, i, d, span, wanted);
-  }
-  for (; d + kBlock <= w.head_dim; d += kBlock, wanted = nullptr)
-    add_values_direct<kType, kRows, 1>(w, i, d, span, wanted);
+  for (; d + kBlock <= w.head_dim; d += kBlock) add_values_direct<kType, kRows, 1>(w, i, d, span, wanted);
   for (int r = 0; r < kRows; ++r) add_last_values<kType>(w, i + r, d, span);
 }
 
@@ -292,7 +412,8 @@ template <DType kType>
 void attend_direct(const Work& w, const Span& span, const Span& next) {
   int i = 0;
   for (; i + kDirectRows <= w.queries; i += kDirectRows) attend_direct_rows<kType, kDirectRows>(w, i, span, next);
-  if constexpr (kDirectRows > 2) {
+  if constexpr (kDirectRows > 4) {
+    for (; i + 4 <= w.queries; i += 4) attend_direct_rows<kType, 4>(w, i, span, next);
     for (; i + 2 <= w.queries; i += 2) attend_direct_rows<kType, 2>(w, i, span, next);
   }
   for (; i < w.queries; ++i) attend_direct_rows<kType, 1>(w, i, span, next);
@@ -323,8 +444,9 @@ SLUICE_INLINE void join_sums(const Sums& to, float highest, float weight, const 
 }
 
 void write_output(const float* sum, float weight, float* out, int head_dim) {
+  const F inverse = div(set1(1.0f), set1(weight));
   for (int d = 0; d < head_dim; d += kWidth) {
-    store_first(out + d, div(load(sum + d), set1(weight)), clamp_lanes(head_dim - d));
+    store_first(out + d, mul(load(sum + d), inverse), clamp_lanes(head_dim - d));
   }
 }
 
@@ -336,7 +458,7 @@ void attend_segment(const Work& w, int segment) {
   }
   for (int64_t d = 0; d < int64_t{w.queries} * w.padded; d += kWidth) store(w.sum + d, zero());
   const int begin = segment * kSegmentTokens;
-  const bool direct = w.one_row() && w.queries <= kDirectQueries;
+  const bool direct = w.one_row() && w.queries <= kDirectQueries && w.share->args->layer.block_tokens % kLanes == 0;
   Span spans[2];
   find_span(w, begin, &spans[0]);
   for (int i = 0; i < kSegmentTokens / kSpanTokens; ++i) {

@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/dot_tile.h"
 #include "kernels/cpu/shares.h"
+#include "kernels/kv_layout.h"
 
 namespace sluice::kernels::SLUICE_ISA {
 namespace {
@@ -12,7 +13,7 @@ constexpr float kMinusInfinity = -__builtin_inff();
 // Heads of one row up to which widening the cache in registers, again for every kDirectRows of them, costs less than
 // widening it in memory.
 constexpr int kDirectQueries = 8;
-constexpr int kDirectRows = kWidth == 16 ? 4 : 1;
+constexpr int kDirectRows = kWidth == 16 ? 8 : 1;
 
 struct Range {
   int begin;
@@ -31,7 +32,7 @@ struct Work {
   int group;  // heads per kv head
   int head_dim;
   int padded;      // head_dim rounded up to 16
-  float* keys;     // panels [16 groups of 4 tokens][padded / 16][4, 16]
+  float* keys;     // [head_dim, 64]
   float* values;   // [64, padded]
   float* q;        // [queries, padded], scaled
   float* sum;      // [queries, padded] of this segment
@@ -58,11 +59,12 @@ struct Work {
   bool one_row() const { return share->query_begin / group == (share->query_end - 1) / group; }
 };
 
-// Sixty-four tokens of which those in `range` are read. The rows of the others are that of the range's first.
+// Sixty-four tokens of which those in `range` are read. The places of the others are that of one of these.
 struct Span {
   int start;
   Range range;
-  size_t rows[kSpanTokens];  // bytes from the beginning of k and v
+  size_t block[kSpanTokens];  // bytes from the beginning of k and v to the token's block of this head
+  int within[kSpanTokens];    // the token's number in its block
 
   Range local() const { return {range.begin - start, range.end - start}; }
 };
@@ -72,21 +74,33 @@ void find_span(const Work& w, int start, Span* span) {
   span->start = start;
   span->range = overlap({start, start + kSpanTokens}, w.all_tokens());
   if (span->range.empty()) return;
-  size_t rows = 0;
-  int left = 0;  // tokens of the current block
-  for (int t = span->range.begin; t < span->range.end; ++t, --left, rows += w.share->kv_row_bytes) {
-    if (left == 0) {
-      const int within = t % layer.block_tokens;
-      const int64_t block = w.share->sequence->blocks[t / layer.block_tokens];
-      const int64_t row = (block * layer.kv_heads + w.share->kv_head) * layer.block_tokens + within;
-      rows = static_cast<size_t>(row) * w.share->kv_row_bytes;
-      left = layer.block_tokens - within;
-    }
-    span->rows[t - start] = rows;
-  }
+  const size_t block_bytes = w.share->kv_row_bytes * static_cast<size_t>(layer.block_tokens);
   const Range local = span->local();
-  for (int t = 0; t < local.begin; ++t) span->rows[t] = span->rows[local.begin];
-  for (int t = local.end; t < kSpanTokens; ++t) span->rows[t] = span->rows[local.begin];
+  size_t block = 0;
+  int within = layer.block_tokens;
+  for (int t = local.begin; t < local.end; ++t, ++within) {
+    if (t == local.begin || within == layer.block_tokens) {
+      const int token = start + t;
+      const int64_t number = w.share->sequence->blocks[token / layer.block_tokens];
+      block = static_cast<size_t>(number * layer.kv_heads + w.share->kv_head) * block_bytes;
+      within = token % layer.block_tokens;
+    }
+    span->block[t] = block;
+    span->within[t] = within;
+  }
+  for (int t = 0; t < local.begin; ++t) {
+    span->block[t] = span->block[local.begin];
+    span->within[t] = span->within[local.begin];
+  }
+  for (int t = local.end; t < kSpanTokens; ++t) {
+    span->block[t] = span->block[local.end - 1];
+    span->within[t] = span->within[local.end - 1];
+  }
+}
+
+// Where the value of token t is, from the beginning of v. The token's share of the block's bytes in k, too.
+SLUICE_INLINE size_t row_of(const Work& w, const Span& span, int t) {
+  return span.block[t] + static_cast<size_t>(span.within[t]) * w.share->kv_row_bytes;
 }
 
 Work make_work(const AttentionShare& share) {

@@ -48,7 +48,7 @@ struct MatmulShare {
 // additions do not depend on what else is computed with it.
 constexpr int kSpanTokens = 64;
 constexpr int kSegmentTokens = 512;
-constexpr int kShareQueries = 48;  // queries of one kv head that share the reading of a span
+constexpr int kShareQueries = 96;  // queries of one kv head that share the reading of a span
 
 // Floats that a head of dimension d takes in tiles.
 static constexpr int padded_head_dim(int head_dim) { return (head_dim + 15) / 16 * 16; }

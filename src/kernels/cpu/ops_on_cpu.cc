@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/scratch.h"
+#include "kernels/kv_layout.h"
 #include "tensor/packed_matrix.h"
 
 namespace sluice::kernels::on_cpu {
@@ -245,17 +246,21 @@ void kv_write(const CpuKernels& kernels, ThreadPool& pool, const KvWriteArgs& ar
   const size_t bytes = row_bytes(layer.dtype, layer.head_dim);
   const Numbering rows(args.sequences, [](const SequenceRows& s) { return int64_t{s.rows}; });
   for_pieces(pool, rows.total(), int64_t{2} * layer.kv_heads * layer.head_dim, [&](int64_t begin, int64_t end) {
+    auto* key = reinterpret_cast<std::byte*>(thread_scratch(bytes / sizeof(float) + 1));
     for (int64_t number = begin; number < end; ++number) {
       const size_t s = rows.sequence_of(number);
       const SequenceRows& sequence = args.sequences[s];
       const int64_t i = number - rows.start(s);
       const int64_t token = sequence.context + i;
       const int64_t block = sequence.blocks[token / layer.block_tokens];
+      const auto within = static_cast<int>(token % layer.block_tokens);
       for (int head = 0; head < layer.kv_heads; ++head) {
-        const int64_t row = (block * layer.kv_heads + head) * layer.block_tokens + token % layer.block_tokens;
+        const size_t at = static_cast<size_t>((block * layer.kv_heads + head) * layer.block_tokens) * bytes;
         const int64_t from = (sequence.first_row + i) * args.stride + int64_t{head} * layer.head_dim;
-        kernels.write_row(layer.dtype, args.k + from, layer.k + static_cast<size_t>(row) * bytes, layer.head_dim);
-        kernels.write_row(layer.dtype, args.v + from, layer.v + static_cast<size_t>(row) * bytes, layer.head_dim);
+        kernels.write_row(layer.dtype, args.k + from, key, layer.head_dim);
+        put_key(layer.dtype, layer.block_tokens, layer.head_dim, within, key, layer.k + at);
+        kernels.write_row(layer.dtype, args.v + from, layer.v + at + static_cast<size_t>(within) * bytes,
+                          layer.head_dim);
       }
     }
   });

@@ -75,6 +75,17 @@ SLUICE_INLINE void load_lanes(const std::byte* row, int64_t k, int64_t n, F out[
   }
 }
 
+// Sixteen elements that lie side by side; codes of q8_0 as they are, without their scale.
+template <DType kType>
+SLUICE_INLINE void load_sixteen(const std::byte* p, F out[kParts]) {
+  for (int i = 0; i < kParts; ++i) {
+    if constexpr (kType == DType::kF32) out[i] = load(p + 4 * i * kWidth);
+    if constexpr (kType == DType::kF16) out[i] = load_f16(p + 2 * i * kWidth);
+    if constexpr (kType == DType::kBF16) out[i] = load_bf16(p + 2 * i * kWidth);
+    if constexpr (kType == DType::kQ8_0) out[i] = load_i8(p + i * kWidth);
+  }
+}
+
 // Calls f.template operator()<type>() for a weight type known at run time.
 template <class Function>
 SLUICE_INLINE void for_type(DType type, const Function& f) {

@@ -6,6 +6,7 @@
 #include <numbers>
 #include <vector>
 
+#include "kernels/kv_layout.h"
 #include "kernels/ref/packed.h"
 #include "tensor/quantize.h"
 
@@ -101,23 +102,33 @@ void rope(ThreadPool& pool, const RopeArgs& args) {
   });
 }
 
-// Bytes from the start of k or v to token `token` of a sequence, for one head.
-size_t kv_offset(const KvLayer& layer, const SequenceRows& sequence, int head, int token) {
-  const int64_t block = sequence.blocks[token / layer.block_tokens];
-  const int64_t row = (block * layer.kv_heads + head) * layer.block_tokens + token % layer.block_tokens;
-  return static_cast<size_t>(row) * row_bytes(layer.dtype, layer.head_dim);
-}
+// Where a token of a sequence is, for one head.
+struct KvPlace {
+  KvPlace(const KvLayer& layer, const SequenceRows& sequence, int head, int token)
+      : within(token % layer.block_tokens) {
+    const int64_t number = sequence.blocks[token / layer.block_tokens];
+    block = static_cast<size_t>((number * layer.kv_heads + head) * layer.block_tokens) *
+            row_bytes(layer.dtype, layer.head_dim);
+  }
+  size_t value(const KvLayer& layer) const {
+    return block + static_cast<size_t>(within) * row_bytes(layer.dtype, layer.head_dim);
+  }
+  size_t block;  // bytes from the start of k or v
+  int within;    // number of the token in its block
+};
 
 void kv_write(ThreadPool& pool, const KvWriteArgs& args) {
   const KvLayer& layer = args.layer;
   pool.parallel_for(static_cast<int64_t>(args.sequences.size()), [&](int64_t s, int) {
     const SequenceRows& sequence = args.sequences[static_cast<size_t>(s)];
+    std::vector<std::byte> key(row_bytes(layer.dtype, layer.head_dim));
     for (int i = 0; i < sequence.rows; ++i) {
       for (int head = 0; head < layer.kv_heads; ++head) {
-        const size_t to = kv_offset(layer, sequence, head, sequence.context + i);
+        const KvPlace place(layer, sequence, head, sequence.context + i);
         const int64_t from = (int64_t{sequence.first_row} + i) * args.stride + int64_t{head} * layer.head_dim;
-        quantize_row(layer.dtype, args.k + from, layer.k + to, layer.head_dim);
-        quantize_row(layer.dtype, args.v + from, layer.v + to, layer.head_dim);
+        quantize_row(layer.dtype, args.k + from, key.data(), layer.head_dim);
+        put_key(layer.dtype, layer.block_tokens, layer.head_dim, place.within, key.data(), layer.k + place.block);
+        quantize_row(layer.dtype, args.v + from, layer.v + place.value(layer), layer.head_dim);
       }
     }
   });
@@ -134,10 +145,13 @@ void attend(const AttentionArgs& args, const SequenceRows& sequence, int row, in
   const float* q = args.q + output_row * args.q_stride + int64_t{head} * head_dim;
 
   float* token = row_scratch(head_dim);
+  std::vector<std::byte> key(row_bytes(layer.dtype, head_dim));
   std::vector<double> weights;
   double highest = -std::numeric_limits<double>::infinity();
   for (int t = first; t <= last; ++t) {
-    dequantize_row(layer.dtype, layer.k + kv_offset(layer, sequence, kv_head, t), token, head_dim);
+    const KvPlace place(layer, sequence, kv_head, t);
+    take_key(layer.dtype, layer.block_tokens, head_dim, place.within, layer.k + place.block, key.data());
+    dequantize_row(layer.dtype, key.data(), token, head_dim);
     double score = 0;
     for (int d = 0; d < head_dim; ++d) score += double{q[d]} * token[d];
     score *= args.scale;
@@ -149,7 +163,8 @@ void attend(const AttentionArgs& args, const SequenceRows& sequence, int row, in
   for (double& weight : weights) total += weight = std::exp(weight - highest);
   std::vector<double> sum(static_cast<size_t>(head_dim), 0.0);
   for (int t = first; t <= last; ++t) {
-    dequantize_row(layer.dtype, layer.v + kv_offset(layer, sequence, kv_head, t), token, head_dim);
+    const KvPlace place(layer, sequence, kv_head, t);
+    dequantize_row(layer.dtype, layer.v + place.value(layer), token, head_dim);
     for (int d = 0; d < head_dim; ++d)
       sum[static_cast<size_t>(d)] += weights[static_cast<size_t>(t - first)] * token[d];
   }
