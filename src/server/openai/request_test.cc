@@ -282,6 +282,7 @@ TEST(RequestErrors, IntegersThatATemplateCouldNotPrintAreRefused) {
     EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
     EXPECT_EQ(cat('"', refused.error().param, '"'), std::string(where).substr(0, refused.error().param.size() + 2));
     EXPECT_NE(refused.error().message.find("18446744073709551616 does not fit in 64 bits"), std::string::npos);
+    EXPECT_EQ(refused.error().reason, "invalid_value");
   }
   const auto arguments = parse_chat_request(parsed(R"({"messages":[{"role":"assistant","tool_calls":[{"id":"a",
     "type":"function","function":{"name":"f","arguments":"{\"n\": 18446744073709551616}"}}]}]})"),

@@ -24,6 +24,7 @@ Result<Json> parse_body(std::string_view body, const RequestLimits& limits) {
   if (!parsed.ok() && parsed.error().code == ErrorCode::kInvalidArgument) {
     Error error = std::move(parsed).error();
     error.message = cat("Invalid '", error.param, "': ", error.message, ".");
+    error.reason = "invalid_value";
     return error;
   }
   if (!parsed.ok()) {
