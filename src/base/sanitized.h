@@ -1,5 +1,6 @@
 #pragma once
-// Whether this build runs under AddressSanitizer or ThreadSanitizer, for tests that do less there.
+// Whether this build runs under AddressSanitizer or ThreadSanitizer: tests do less there, and nothing may run before
+// their own start-up (resolvers of functions with several copies do).
 
 namespace sluice {
 
