@@ -88,7 +88,8 @@ Result<CharsMap> CharsMap::parse(std::string_view blob) {
 }
 
 // The walk of Darts-clone: unit = label | has-leaf bit | offset. Calls visit(length, leaf) at every byte of `text` that
-// has a node; `leaf` is the place of the replacement of the key that ends there, or nothing. visit says whether to go on.
+// has a node; `leaf` is the place of the replacement of the key that ends there, or nothing. visit says whether to go
+// on.
 template <class Visit>
 void CharsMap::walk(std::string_view text, Visit visit) const {
   if (units_.empty()) return;

@@ -1,6 +1,7 @@
 #pragma once
 // What every fuzz target of a tokenizer's files does with the tokenizer that came of them.
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
