@@ -157,25 +157,23 @@ void Bpe::find_safe_borders(const std::vector<BpeMerge>& merges) {
   const auto is_byte = [&](TokenId id) {
     return std::find(byte_tokens_.ids.begin(), byte_tokens_.ids.end(), id) != byte_tokens_.ids.end();
   };
-  cut_at_mark_ = true;
-  joined_.assign(256 * 256, 0);
+  bool cut_at_mark = true;
+  joined_.assign(256 * 256, kNeverJoined);
   for (const BpeMerge& merge : merges) {
     const std::string_view left = vocabulary_->text(merge.left);
     const std::string_view right = vocabulary_->text(merge.right);
     // The text of a token is what it was merged from, except for these.
     if (left.empty() || right.empty()) return;
     if ((left.size() == 6 && is_byte(merge.left)) || (right.size() == 6 && is_byte(merge.right))) return;
-    if (right.starts_with(kSpaceMark) && !left.ends_with(kSpaceMark)) cut_at_mark_ = false;
-    joined_[size_t{static_cast<uint8_t>(left.back())} * 256 + static_cast<uint8_t>(right.front())] = 1;
+    if (right.starts_with(kSpaceMark) && !left.ends_with(kSpaceMark)) cut_at_mark = false;
+    joined_[size_t{static_cast<uint8_t>(left.back())} * 256 + static_cast<uint8_t>(right.front())] = kJoined;
+  }
+  for (size_t pair = 0; pair < joined_.size(); ++pair) {
+    if (is_continuation(static_cast<char>(pair % 256))) joined_[pair] = kJoined;  // no border inside a character
+    if (cut_at_mark && joined_[pair] == kJoined && pair % 256 == static_cast<uint8_t>(kSpaceMark[0]))
+      joined_[pair] = kJoinedButForMark;
   }
   cuts_ = true;
-}
-
-// Whether a merge can never join what is before and what is from `at`, the start of a character inside `piece`.
-bool Bpe::safe_border(std::string_view piece, size_t at) const {
-  if (joined_[size_t{static_cast<uint8_t>(piece[at - 1])} * 256 + static_cast<uint8_t>(piece[at])] == 0) return true;
-  return cut_at_mark_ && piece[at] == kSpaceMark[0] && piece.substr(at).starts_with(kSpaceMark) &&
-         !piece.substr(0, at).ends_with(kSpaceMark);
 }
 
 void Bpe::encode(std::string_view piece, std::vector<TokenId>& out) const {
@@ -183,7 +181,11 @@ void Bpe::encode(std::string_view piece, std::vector<TokenId>& out) const {
   if (!cuts_) return encode_cached(piece, words, out);
   size_t begin = 0;
   for (size_t at = 1; at < piece.size(); ++at) {
-    if (is_continuation(piece[at]) || !safe_border(piece, at)) continue;
+    const uint8_t joined = joined_[size_t{static_cast<uint8_t>(piece[at - 1])} * 256 + static_cast<uint8_t>(piece[at])];
+    if (joined == kJoined) continue;
+    const bool border = joined == kNeverJoined ||
+                        (piece.substr(at).starts_with(kSpaceMark) && !piece.substr(0, at).ends_with(kSpaceMark));
+    if (!border) continue;
     encode_cached(piece.substr(begin, at - begin), words, out);
     begin = at;
   }

@@ -76,7 +76,6 @@ class Bpe : public TokenModel {
   const Pair* find_pair(TokenId left, TokenId right) const;
   void fill_ascii_pairs();
   void find_safe_borders(const std::vector<BpeMerge>& merges);
-  bool safe_border(std::string_view piece, size_t at) const;
   std::optional<TokenId> whole(std::string_view piece) const;
   void encode_cached(std::string_view piece, WordCache& words, std::vector<TokenId>& out) const;
   void encode_segment(std::string_view piece, std::vector<TokenId>& out) const;
@@ -96,9 +95,10 @@ class Bpe : public TokenModel {
   ByteTokens byte_tokens_;
   std::vector<Pair> pairs_;           // open addressing, a power of two
   std::vector<Outcome> ascii_pairs_;  // [left character * 128 + right character], as in pairs_
-  bool cuts_ = false;                 // pieces may be cut before they are merged:
-  bool cut_at_mark_ = false;          // before a "▁" that has none before it, and
-  std::vector<uint8_t> joined_;       // [last byte of the left * 256 + first byte of the right] where 0
+  bool cuts_ = false;                 // pieces may be cut before they are merged, where no merge joins the two sides:
+  std::vector<uint8_t> joined_;       // [last byte of the left * 256 + first byte of the right]: one of the next three
+  static constexpr uint8_t kNeverJoined = 0, kJoined = 1;
+  static constexpr uint8_t kJoinedButForMark = 2;  // not before a "▁" that has none before it
   // 0: not yet tried; 1: merging the token's text gives the token; 2: it does not.
   std::unique_ptr<std::atomic<uint8_t>[]> proved_;
 };
