@@ -1,6 +1,5 @@
 #pragma once
-// Whether this build runs under AddressSanitizer or ThreadSanitizer: tests do less there, and nothing may run before
-// their own start-up (resolvers of functions with several copies do).
+// Whether this build runs under AddressSanitizer or ThreadSanitizer, for tests that do less there.
 
 namespace sluice {
 

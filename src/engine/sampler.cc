@@ -8,18 +8,10 @@
 
 #include "base/check.h"
 #include "base/random.h"
-#include "base/sanitized.h"
+#include "base/wide_loops.h"
 
 namespace sluice::engine {
 namespace {
-
-// Loops over a vocabulary, compiled for wider registers, too. Every copy has the same bits: without fused
-// multiply-adds the width changes nothing.
-#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(SLUICE_SANITIZED)
-#define SLUICE_WIDE __attribute__((target_clones("default", "avx2")))
-#else
-#define SLUICE_WIDE
-#endif
 
 constexpr size_t kLanes = 16;
 constexpr size_t kChunk = 1024;

@@ -1,5 +1,5 @@
 #pragma once
-// The inner loop of matrix products and of attention scores: rows of x times four rows of a panel, in lane sums.
+// The inner loop of matrix products: rows of x times four rows of a panel, in lane sums.
 //
 // Lane j of an output adds up the products with k ≡ j (mod 16) in ascending order, by fused multiply-add from +0; the
 // sixteen lanes are then added by halving (sum_lanes). This order belongs to the output alone: no blocking changes it.
